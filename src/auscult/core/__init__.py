@@ -1,0 +1,1 @@
+"""Audio, time, configuration, registries, errors, provenance: what every other part stands on."""
