@@ -1,0 +1,90 @@
+"""What a concept is: a labeler that speaks in the frames of a tap."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from auscult.core.audio import Audio
+from auscult.core.config import Config
+from auscult.core.errors import ConfigError
+from auscult.core.registry import Registry
+from auscult.core.timebase import TimeBase
+
+CONCEPTS: Registry["Concept"] = Registry("concept", "auscult.concepts")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One value a frame.
+
+    Attributes:
+        values: In the concept's unit; NaN where it has no value (an unvoiced frame has no pitch).
+        confidence: How sure the labeler is, in [0, 1].
+    """
+
+    values: Float[np.ndarray, " frame"]
+    confidence: Float[np.ndarray, " frame"]
+
+    @property
+    def known(self) -> Bool[np.ndarray, " frame"]:
+        """Frames that have a value."""
+        return np.isfinite(self.values)
+
+
+class Concept(ABC):
+    """A labeler of sounds, aligned to any tap's time base.
+
+    Frame ``i`` is labelled by the samples of its own hop, [i · hop, (i + 1) · hop): its receptive
+    field overlaps with its neighbours' and would smear the label (METHODS C-4).
+
+    Attributes:
+        unit: Of the values.
+        n_bins: Into how many bins a probe divides the values.
+    """
+
+    registered_name: ClassVar[str] = ""
+    Params: ClassVar[type[Config]] = Config
+    unit: ClassVar[str]
+    n_bins: ClassVar[int]
+
+    def __init__(self, params: Any = None) -> None:
+        self.params = self.Params() if params is None else params
+
+    @abstractmethod
+    def label(self, audio: Audio, time: TimeBase) -> Labels:
+        """Label every frame of a sound that is at the rate of the time base."""
+
+
+def hops(audio: Audio, time: TimeBase) -> Int[np.ndarray, " edge"]:
+    """Edges of the frames' hops in samples, one more than there are frames.
+
+    Raises:
+        ConfigError: The sound is at another rate than the time base.
+    """
+    if audio.sample_rate != time.sample_rate:
+        raise ConfigError(
+            f"{audio.source or 'the sound'} is at {audio.sample_rate} Hz, "
+            f"the time base counts samples at {time.sample_rate} Hz"
+        )
+    frames = time.frames_of(0, audio.n_samples)
+    edges = [math.ceil(i * time.hop) for i in range(frames.stop + 1)]
+    return np.minimum(np.array(edges, dtype=np.int64), audio.n_samples)
+
+
+def bin_edges(
+    values: Float[np.ndarray, " n"], n_bins: int, tails: float = 0.005
+) -> Float[np.ndarray, " edge"]:
+    """Equal-width bins between the quantiles ``tails`` and ``1 - tails`` (METHODS C-4).
+
+    Raises:
+        ConfigError: There are no two different values.
+    """
+    known = values[np.isfinite(values)]
+    if len(known) < 2 or known.min() == known.max():
+        raise ConfigError("bins need at least two different values")
+    low, high = np.quantile(known, [tails, 1 - tails])
+    return np.linspace(low, high, n_bins + 1)

@@ -1,0 +1,1 @@
+"""Changes at a tap while a model runs."""
