@@ -1,0 +1,236 @@
+"""Write the generated pages of the reference: settings, command line, errors, public names.
+
+``python docs/generate.py`` writes them; ``python docs/generate.py --check`` says which are stale.
+"""
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import auscult
+from auscult.core import errors
+from auscult.core.config import Config
+
+HERE = Path(__file__).parent / "reference"
+
+# What a person sees, why, and what to do: one row for each class of auscult.core.errors.
+ERRORS = {
+    "AuscultError": (
+        "never raised itself",
+        "base of all",
+        "catch it to catch everything that auscult raises on purpose",
+    ),
+    "UserError": (
+        "one sentence, exit status 2",
+        "something the caller can mend",
+        "do what the sentence says",
+    ),
+    "ConfigError": (
+        "`train has no key 'step'; did you mean 'steps'?`",
+        "a spec that is misspelled or contradicts itself",
+        "correct the key it names",
+    ),
+    "UnknownNameError": (
+        "`there is no model 'encodecc'; did you mean 'encodec'?`",
+        "a name that nothing is registered under",
+        "take one of the names it lists; `auscult list KIND` shows all",
+    ),
+    "AudioError": (
+        "`x.wav holds no samples`",
+        "a sound that cannot be decoded, is empty or not finite, or no usable sound at all",
+        "in a folder it is skipped and listed; alone, replace it",
+    ),
+    "CheckpointError": (
+        "`weights do not fit: missing …, unexpected …`",
+        "other weights than the architecture's, or a file that could execute code",
+        "point at the matching folder, or convert it to safetensors",
+    ),
+    "TapError": (
+        "`relu fired 4 times; address one call, relu@0 to relu@3`",
+        "an address that is ambiguous or cannot be read as frames",
+        "use the spelling it gives; `auscult taps MODEL` lists all",
+    ),
+    "SilentTapError": (
+        "`self_attn.out_proj did not fire`",
+        "the module's weights are used through a function, or its stage did not run",
+        "tap the module around it, or its input",
+    ),
+    "WidthError": (
+        "`a dictionary of width 32 got vectors of width 64`",
+        "vectors of one tap given to something made for another",
+        "use the dictionary of that tap",
+    ),
+    "StoreError": (
+        "`shard-00003 … differs from its digest`",
+        "a damaged store, one of another origin, or a full disk",
+        "delete the stage's folder and run again, or make room",
+    ),
+    "RunLockedError": (
+        "`another process works on runs/demo`",
+        "two processes on one run folder",
+        "wait, or give another folder with `--out`",
+    ),
+    "MissingExtraError": (
+        "`encodec needs transformers: pip install 'auscult[codecs]'`",
+        "an optional dependency is absent",
+        "install the extra it names",
+    ),
+    "InvariantError": ("a traceback", "a bug of auscult", "report it, traceback included"),
+}
+
+
+def errors_page() -> str:
+    """Every error class: what one sees, why, what to do."""
+    classes = [
+        name
+        for name, cls in vars(errors).items()
+        if inspect.isclass(cls) and cls.__module__ == errors.__name__
+    ]
+    rows = [f"| `{name}` | {' | '.join(ERRORS[name])} |" for name in classes]
+    return "\n".join(
+        [
+            "# Errors",
+            "",
+            "| class | what one sees | why | what to do |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def fields(model: type[Config]) -> Iterator[str]:
+    """One row a setting."""
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"`{_default(field)}`"
+        kind = _kind(field.annotation)
+        text = " ".join((field.description or "").split())
+        yield f"| `{name}` | {kind} | {default} | {text} |"
+
+
+def _default(field: Any) -> str:
+    value = field.get_default(call_default_factory=True)
+    return "its own defaults" if isinstance(value, Config) else repr(value).replace("|", "\\|")
+
+
+def _kind(annotation: Any) -> str:
+    text = getattr(annotation, "__name__", None) if inspect.isclass(annotation) else None
+    return "`" + (text or str(annotation).replace("typing.", "").replace("|", "\\|")) + "`"
+
+
+def table(model: type[Config]) -> list[str]:
+    """The settings of one class as a table."""
+    rows = list(fields(model))
+    head = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    return [*head, *rows, ""] if rows else ["It has no settings.", ""]
+
+
+def registry_page(title: str, intro: str, registry: Any) -> str:
+    """Every name of a registry with its docstring and settings."""
+    parts = [f"# {title}", "", intro, ""]
+    for name in registry.names():
+        cls = registry.get(name)
+        parts += [f"## {name}", "", inspect.cleandoc(cls.__doc__ or ""), ""]
+        for attribute in ("question", "source"):
+            if getattr(cls, attribute, ""):
+                parts += [f"*{attribute.capitalize()}:* {getattr(cls, attribute)}", ""]
+        parts += table(cls.Params)
+    return "\n".join(parts)
+
+
+def spec_page() -> str:
+    """The sections of a spec."""
+    from auscult.experiment import spec
+
+    sections = {
+        "the top of the file": spec.Spec,
+        "[record]": spec.RecordSpec,
+        "[record] sampling": spec.Sampling,
+        "[sounds] split": spec.SplitSpec,
+        "[controls]": spec.ControlSpec,
+        "[[dictionaries]], beside the type's own settings": spec.DictionarySpec,
+        "[train]": spec.TrainSpec,
+    }
+    parts = ["# The spec", "", "An experiment is one TOML file. An unknown key is an error.", ""]
+    for title, model in sections.items():
+        parts += [f"## {title}", "", inspect.cleandoc(model.__doc__ or ""), "", *table(model)]
+    return "\n".join(parts)
+
+
+def api_page() -> str:
+    """The public names."""
+    parts = ["# Public names", "", "Everything that `import auscult` offers.", ""]
+    for name in auscult.__all__:
+        value = getattr(auscult, name)
+        document = inspect.cleandoc(value.__doc__ or "").split("\n")[0]
+        home = auscult._HOMES[name]
+        parts.append(f"* `auscult.{name}` (`auscult.{home}`): {document}")
+    return "\n".join([*parts, ""])
+
+
+def cli_page() -> str:
+    """The command line's own help."""
+    import typer
+
+    from auscult.cli import app
+
+    group: Any = typer.main.get_command(app)
+    parts = ["# Command line", "", inspect.cleandoc(group.help or ""), ""]
+    for name, command in sorted(group.commands.items()):
+        parts += [f"## auscult {name}", "", inspect.cleandoc(command.help or ""), ""]
+        parts += ["| argument or option | meaning |", "|---|---|"]
+        for parameter in command.params:
+            spelled = (
+                ", ".join(parameter.opts)
+                if parameter.param_type_name == "option"
+                else parameter.name.upper()
+            )
+            parts.append(
+                f"| `{spelled}` | {' '.join((getattr(parameter, 'help', '') or '').split())} |"
+            )
+        parts.append("")
+    return "\n".join(parts)
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by file name."""
+    return {
+        "spec.md": spec_page(),
+        "models.md": registry_page(
+            "Models", "`auscult models`; `type` in `[model]`.", auscult.MODELS
+        ),
+        "sounds.md": registry_page(
+            "Sounds", "`auscult list sounds`; `type` in `[sounds]`.", auscult.SOUNDS
+        ),
+        "dictionaries.md": registry_page(
+            "Dictionaries",
+            "`auscult list dictionaries`; `type` in `[[dictionaries]]`.",
+            auscult.DICTIONARIES,
+        ),
+        "analyses.md": registry_page(
+            "Analyses", "`auscult list analyses`; `type` in `[[analyses]]`.", auscult.ANALYSES
+        ),
+        "cli.md": cli_page(),
+        "errors.md": errors_page(),
+        "api.md": api_page(),
+    }
+
+
+def main() -> None:
+    """Write the pages, or with ``--check`` list the stale ones and fail."""
+    stale = []
+    for name, text in pages().items():
+        path = HERE / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            stale.append(name)
+            if "--check" not in sys.argv:
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+    if "--check" in sys.argv and stale:
+        sys.exit(f"stale: {', '.join(stale)}; run python docs/generate.py")
+
+
+if __name__ == "__main__":
+    main()
