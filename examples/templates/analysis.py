@@ -48,8 +48,7 @@ class ExampleAnalysis(Analysis):
         measurements = []
         for step, tap in enumerate(context.taps):
             own, null = (
-                self._measure(context, tap, condition, params)
-                for condition in (Condition(), NOISE)
+                self._measure(context, tap, condition, params) for condition in (Condition(), NOISE)
             )
             measurements.append(
                 Measurement("level of channel 0", own, "", {str(NOISE): null}, tap=tap)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from auscult.store.reader import ActivationStore
     from auscult.taps.capture import capture, intervene, run_capture
     from auscult.taps.point import TapPoint
-    from auscult.taps.probe import tap_table
+    from auscult.taps.table import tap_table
 
 _HOMES = {
     "ANALYSES": "analyses.base",
@@ -47,7 +47,7 @@ _HOMES = {
     "render": "report.render",
     "run": "experiment.run",
     "run_capture": "taps.capture",
-    "tap_table": "taps.probe",
+    "tap_table": "taps.table",
     "train": "dictionaries.train",
 }
 

@@ -73,7 +73,9 @@ def test_ablation_to_the_mean_keeps_the_mean(values):
     torch.testing.assert_close(edited[..., 0], values[..., 0].mean(1, keepdim=True).expand(1, 5))
 
 
-@pytest.mark.parametrize("section", [{}, {"channels": [0], "direction": DIRECTION}, {"channels": [6]}])
+@pytest.mark.parametrize(
+    "section", [{}, {"channels": [0], "direction": DIRECTION}, {"channels": [6]}]
+)
 def test_contradictions_are_refused(values, section):
     with pytest.raises(ConfigError, match=r"one of the two|is not among"):
         make(type="ablate", **section)(values, TIME)

@@ -1,0 +1,254 @@
+"""Do features mark onsets, more often than random times would?"""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from auscult.analyses.base import (
+    ANALYSES,
+    Analysis,
+    Condition,
+    Context,
+    Measurement,
+    Result,
+    verdict_of,
+)
+from auscult.blocks import Axis, Bars, Block, ClipGrid, Finding, Table, Text
+from auscult.core.config import Config
+from auscult.core.rng import named_rng
+from auscult.dictionaries.base import Dictionary
+from auscult.measures.events import Lift, lift_over_random, match_events, onset_times_s, peak_times
+
+_SHUFFLED = "the same peaks against another recording's onsets"
+
+
+class OnsetParams(Config):
+    """Settings of the onset analysis."""
+
+    dictionary: str | None = None
+    """Which dictionary; none: the first one fitted to response vectors."""
+    tolerance_s: float = Field(0.02, gt=0)
+    """A peak within this distance of an onset belongs to it."""
+    min_gap_s: float = Field(0.05, gt=0)
+    """Of two peaks closer than this the higher one counts."""
+    peak_quantile: float = Field(0.98, gt=0, lt=1)
+    """A peak must exceed this quantile of the feature's activations."""
+    n_clips: int = Field(24, ge=2)
+    """Clips listened to, of the test side."""
+    n_features: int = Field(16, ge=1)
+    """Features tested, the most active ones."""
+
+
+@ANALYSES.register("onsets")
+class Onsets(Analysis):
+    """Peaks of feature activation against onsets.
+
+    Precision, recall and lift over rate-matched random times.
+
+    Onsets are detected by spectral flux; where a clip's labels hold exact onset times
+    (``onset_s``), these are taken instead. The control keeps peaks and onsets and takes them from
+    different recordings, so that rates and regularities stay as they are.
+    """
+
+    Params: ClassVar[type[Config]] = OnsetParams
+    title: ClassVar[str] = "Onsets"
+    question: ClassVar[str] = "Do features speak when something begins?"
+    source: ClassVar[str] = "METHODS A-7 (Cosme-Clifford, Post 1, §1.3)"
+
+    @classmethod
+    def controls(cls, params: OnsetParams) -> tuple[Condition, ...]:  # noqa: ARG003
+        """None to be recorded: the control pairs recordings anew."""
+        return ()
+
+    def run(self, context: Context, params: OnsetParams) -> Result:
+        """Test the most active features of every recorded tap."""
+        name = params.dictionary or context.dictionary_names("responses")[0]
+        clip_ids = context.clip_ids("test")[: params.n_clips]
+        onsets = [_onsets(context, clip_id) for clip_id in clip_ids]
+        measurements: list[Measurement] = []
+        rows: list[tuple[Any, ...]] = []
+        excerpts: dict[str, list[tuple[str, float]]] = {}
+        for step, tap in enumerate(context.taps):
+            found = _tap(context, params, name, tap, clip_ids, onsets)
+            rows += found[0]
+            measurements.append(found[1])
+            excerpts[tap] = found[2]
+            context.advance((step + 1) / len(context.taps))
+        blocks = tuple(
+            ClipGrid(
+                f"{tap}: excerpts of 200 ms around the peaks of its best feature",
+                tuple(
+                    context.clip(clip_id, at - 0.1, at + 0.1, f"peak at {at:.2f} s of {clip_id}")
+                    for clip_id, at in places
+                ),
+            )
+            for tap, places in excerpts.items()
+        )
+        n_onsets = sum(len(times) for times in onsets)
+        return Result(
+            tuple(measurements),
+            facts={"rows": rows, "n_onsets": n_onsets, "n_clips": len(clip_ids)},
+            blocks=blocks,
+        )
+
+    def view(self, result: Result) -> list[Block]:
+        """A finding a tap, lifts of its features, the table, and excerpts to hear."""
+        blocks: list[Block] = [_finding(one) for one in result.measurements]
+        facts = result.facts
+        blocks.append(
+            Text(
+                f"{facts['n_onsets']} onsets in {facts['n_clips']} clips. Lift is the share of a "
+                "feature's peaks that lie near an "
+                "onset over the share of random times that do; 1 is no association."
+            )
+        )
+        for tap in dict.fromkeys(row[0] for row in facts["rows"]):
+            mine = [row for row in facts["rows"] if row[0] == tap]
+            blocks.append(
+                Bars(
+                    f"{tap}: lift of each feature",
+                    tuple(str(row[1]) for row in mine),
+                    np.array([row[3] for row in mine]),
+                    Axis("feature"),
+                    Axis("lift over random times"),
+                    np.array([row[4] for row in mine]),
+                    np.array([row[5] for row in mine]),
+                    "95 % bootstrap over recordings.",
+                )
+            )
+        blocks.append(
+            Table(
+                "Every tested feature",
+                (
+                    "tap",
+                    "feature",
+                    "peaks",
+                    "lift",
+                    "low",
+                    "high",
+                    "lift, other recording (control)",
+                    "precision",
+                    "recall",
+                ),
+                tuple(tuple(row) for row in facts["rows"]),
+            )
+        )
+        return [*blocks, *result.blocks]
+
+
+def _onsets(context: Context, clip_id: str) -> np.ndarray:
+    """Onset times of a clip in seconds, detected by spectral flux."""
+    sound = context.sound(clip_id)
+    return onset_times_s(sound.waveform, context.model().sample_rate)
+
+
+def _tap(
+    context: Context,
+    params: OnsetParams,
+    name: str,
+    tap: str,
+    clip_ids: list[str],
+    onsets: list[np.ndarray],
+) -> tuple[list[tuple[Any, ...]], Measurement, list[tuple[str, float]]]:
+    dictionary = context.dictionaries(name, tap)[0]
+    acts, times = zip(
+        *(_activations(context, dictionary, tap, clip_id) for clip_id in clip_ids), strict=True
+    )
+    sounds = [context.sound(clip_id) for clip_id in clip_ids]
+    durations = [len(sound.waveform) / context.model().sample_rate for sound in sounds]
+    recordings = np.array([sound.recording_id for sound in sounds])
+    mass = np.sum([np.abs(a).sum(0) for a in acts], axis=0)
+    order = np.argsort(-mass, kind="stable")[: params.n_features].tolist()
+    rows: list[tuple[Any, ...]] = []
+    peaks_of: dict[int, list[np.ndarray]] = {}
+    for feature in order:
+        height = float(
+            np.quantile(np.concatenate([a[:, feature] for a in acts]), params.peak_quantile)
+        )
+        peaks = [
+            peak_times(a[:, feature], t, params.min_gap_s, max(height, 1e-12))
+            for a, t in zip(acts, times, strict=True)
+        ]
+        peaks_of[feature] = peaks
+        rng = named_rng(context.seed, "onsets", tap, feature)
+        lift = lift_over_random(peaks, onsets, durations, recordings, rng, params.tolerance_s)
+        crossed = lift_over_random(
+            peaks, [*onsets[1:], onsets[0]], durations, recordings, rng, params.tolerance_s
+        )
+        rows.append(_row(tap, feature, peaks, onsets, lift, crossed, params.tolerance_s))
+    best = max(rows, key=lambda row: row[4] if np.isfinite(row[4]) else -1.0)
+    measured = Measurement(
+        "highest lift over random times of a feature's peaks at onsets (feature chosen by the low "
+        "end of its interval)",
+        best[3],
+        "",
+        {_SHUFFLED: float(np.nanmax([row[6] for row in rows])), "random times": 1.0},
+        (best[4], best[5]),
+        "often present, no number (P1 §1.3)",
+        tap,
+    )
+    places = [
+        (clip_id, float(at))
+        for clip_id, ats in zip(clip_ids, peaks_of[best[1]], strict=True)
+        for at in ats[:1]
+    ]
+    return rows, measured, places[:8]
+
+
+def _activations(
+    context: Context, dictionary: Dictionary, tap: str, clip_id: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Activations ``[frame feature]`` over a whole clip and the frames' centres in seconds.
+
+    At most 1,000 a second.
+    """
+    values = context.responses(tap, clip_id).values[0].float()
+    time = context.time(tap)
+    values = values[: len(time.frames_of(0, len(context.sound(clip_id).waveform)))]
+    with torch.no_grad():
+        acts = dictionary.encode(values).numpy()
+    step = max(1, int(time.frame_rate // 1000))
+    kept = len(acts) // step * step
+    # The highest of each millisecond: a peak of one sample at 24 kHz must not be lost.
+    acts = acts[:kept].reshape(-1, step, acts.shape[1]).max(1)
+    centres = np.array([time.seconds(i * step + (step - 1) // 2) for i in range(len(acts))])
+    return acts, centres
+
+
+def _row(
+    tap: str,
+    feature: int,
+    peaks: list[np.ndarray],
+    onsets: list[np.ndarray],
+    lift: Lift,
+    crossed: Lift,
+    tolerance_s: float,
+) -> tuple[Any, ...]:
+    pairs = [match_events(p, o, tolerance_s) for p, o in zip(peaks, onsets, strict=True)]
+    precision, recall = (float(np.mean([pair[i] for pair in pairs])) for i in (0, 1))
+    low, high = lift.interval
+    return (tap, feature, lift.n_events, lift.value, low, high, crossed.value, precision, recall)
+
+
+def _finding(one: Measurement) -> Finding:
+    low, high = one.interval or (float("nan"), float("nan"))
+    null = one.controls[_SHUFFLED]
+    above = low > 1 and low > null
+    return Finding(
+        f"{one.tap}: the peaks of at least one feature "
+        + (
+            "lie at onsets more often than random times."
+            if above
+            else "cannot be told from random times."
+        ),
+        f"lift {one.value:.2f} ({low:.2f} to {high:.2f})",
+        f"{_SHUFFLED}: {null:.2f}; random times: 1",
+        verdict_of(low, [1.0, null], "more", 0.0),
+        one.published,
+        "P1-04",
+        "The best of several features is shown; the control is the best of as many. It holds when "
+        "the whole interval "
+        "lies above it.",
+    )

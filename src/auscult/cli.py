@@ -1,0 +1,274 @@
+"""The command line: parse words, call the library, print. It holds no logic."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from auscult.core.errors import AuscultError, UserError, suggestion
+
+app = typer.Typer(
+    name="auscult",
+    help="Listen to the inside of neural audio models: features, dynamics, neurons, concepts, "
+    "with their controls.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=VALUE", help="Change a setting; may be repeated."),
+]
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="What to ask; the file is called NAME.toml.")],
+    model: Annotated[
+        str, typer.Option(help="A model's type, or FILE.py:FACTORY for a model of your own.")
+    ] = "toy-samplecnn",
+    sounds: Annotated[
+        str, typer.Option(help="A folder of sounds, or a source's type.")
+    ] = "bundled",
+    force: Annotated[bool, typer.Option(help="Write over an existing file.")] = False,
+) -> None:
+    """Write a commented spec to start from."""
+    from auscult.experiment.start import write_start
+
+    path = write_start(name, model, sounds, Path.cwd(), force)
+    typer.echo(f"{path}: read it, change it, then: auscult run {path.name}")
+
+
+@app.command()
+def models() -> None:
+    """List the model families."""
+    from auscult.models.base import MODELS
+
+    _print_registry(MODELS)
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[str, typer.Argument(help="models, sounds, dictionaries or analyses.")],
+) -> None:
+    """List what is registered of one kind."""
+    from auscult.analyses.base import ANALYSES
+    from auscult.dictionaries.base import DICTIONARIES
+    from auscult.models.base import MODELS
+    from auscult.sounds.base import SOUNDS
+
+    kinds: dict[str, Any] = {
+        "models": MODELS,
+        "sounds": SOUNDS,
+        "dictionaries": DICTIONARIES,
+        "analyses": ANALYSES,
+    }
+    if kind not in kinds:
+        raise UserError(f"there is nothing called {kind!r} to list{suggestion(kind, kinds)}")
+    _print_registry(kinds[kind])
+
+
+@app.command()
+def taps(
+    model: Annotated[
+        str, typer.Argument(help="A model's type, FILE.py:FACTORY, or a spec (.toml).")
+    ],
+    weights: Annotated[
+        str, typer.Option(help="trained, random, shuffled, a folder or a hub name.")
+    ] = "trained",
+    pattern: Annotated[str, typer.Option(help="Which taps, as a glob over roles and paths.")] = "*",
+    check: Annotated[
+        bool, typer.Option(help="Verify each time base against the input gradient.")
+    ] = True,
+    assignments: Assignments = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show every tap of a model: where it is, how wide, how often it speaks and what it hears."""
+    from auscult.experiment.start import model_of
+    from auscult.taps.table import tap_table
+
+    rows = tap_table(model_of(model, weights, assignments or []), pattern=pattern, verify=check)
+    if as_json:
+        typer.echo(json.dumps([row.to_json() for row in rows], indent=1))
+        return
+    headings = (
+        "address",
+        "path",
+        "module",
+        "frames x width",
+        "hop",
+        "span",
+        "frames/s",
+        "hears",
+        "time base verified",
+    )
+    _print_table(headings, [row.cells() for row in rows])
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(help="The spec (TOML).")],
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder [default: runs/ and the spec's name].")
+    ] = None,
+    assignments: Assignments = None,
+    report: Annotated[
+        bool, typer.Option(help="Render the report when the run is finished.")
+    ] = True,
+) -> None:
+    """Carry out a spec, or what is left to do of it."""
+    from auscult.experiment.run import run as carry_out
+
+    folder = out or Path("runs") / spec.stem
+    with _Bars() as bars:
+        finished = carry_out(spec, folder, assignments=assignments or [], progress=bars)
+        if report:
+            _render(finished.folder, bars)
+    reused = sum(stage["reused"] for stage in finished.manifest["stages"])
+    typer.echo(
+        f"{len(finished.manifest['stages'])} stages, {reused} of them found finished: {folder}"
+    )
+    if report:
+        typer.echo(f"Report: {(folder / 'report' / 'index.html').resolve()}")
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Render the report of a finished run again."""
+    with _Bars() as bars:
+        index = _render(folder, bars)
+    typer.echo(f"Report: {index.resolve()}")
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(help="A run's folder.")],
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
+) -> None:
+    """Serve a rendered report on this machine only (127.0.0.1)."""
+    from auscult.report.serve import serve as serve_report
+
+    serve_report(folder, port=port, on_ready=lambda url: typer.echo(f"{url}  (Ctrl-C ends it)"))
+
+
+class _Bars:
+    """Progress bars with time left on a terminal; one line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task: Any = None
+        self._stage = ""
+
+    def __enter__(self) -> "_Bars":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def begin(self, stage: str) -> None:
+        """A stage begins."""
+        self._stage = stage
+        self._task = self._bars.add_task(stage, total=1.0)
+
+    def advance(self, share: float) -> None:
+        """So much of it is done."""
+        self._bars.update(self._task, completed=share)
+
+    def end(self, reused: bool) -> None:
+        """It is finished."""
+        self._bars.update(self._task, completed=1.0)
+        if not self._console.is_terminal:
+            typer.echo(f"{'found' if reused else 'done '}  {self._stage}", err=True)
+
+
+def _render(folder: Path, bars: _Bars) -> Path:
+    from auscult.report.render import render
+
+    bars.begin("render the report")
+    index = render(folder, on_progress=bars.advance)
+    bars.end(reused=False)
+    return index
+
+
+def _print_registry(registry: Any) -> None:
+    rows = [
+        (name, (registry.get(name).__doc__ or "").strip().split("\n")[0])
+        for name in registry.names()
+    ]
+    _print_table((registry.kind, "what it is"), rows)
+
+
+def _print_table(headings: tuple[str, ...], rows: Any) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*headings, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console = Console()
+    # In a pipe there is no width to fit: do not fold cells that a program may read.
+    Console(width=console.width if console.is_terminal else 200).print(table)
+
+
+def main(words: list[str] | None = None, stop: Callable[[int], Any] = sys.exit) -> None:
+    """Run the command line: 0 done, 1 a bug, 2 the user's turn, 130 interrupted."""
+    try:
+        code = app(words, standalone_mode=False)
+    except UserError as error:
+        typer.echo(f"auscult: {_visible(str(error))}", err=True)
+        code = 2
+    except AuscultError:
+        raise
+    except typer.Exit as leaving:
+        code = leaving.exit_code
+    except KeyboardInterrupt:
+        typer.echo(
+            "\nInterrupted. What was finished is kept: the same command goes on from there.",
+            err=True,
+        )
+        code = 130
+    except Exception as error:
+        # Typer raises its own parsing errors only when it does not run standalone.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        code = getattr(error, "exit_code", 2)
+    stop(code if isinstance(code, int) else 0)
+
+
+def _visible(text: str) -> str:
+    """Names of files and labels may hold terminal escapes: show them, do not obey them."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,312 @@
+"""What every dictionary offers, and the registry of types."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from auscult.core.config import Config
+from auscult.core.errors import ConfigError, InvariantError, UserError, WidthError
+from auscult.core.registry import Registry
+from auscult.core.rng import named_rng
+from auscult.core.timebase import TimeBase
+from auscult.dictionaries.preprocessing import Preprocessing
+from auscult.store.source import VectorSource
+from auscult.store.statistics import Statistics
+
+DICTIONARIES: Registry["Dictionary"] = Registry("dictionary", "auscult.dictionaries")
+
+
+class DictionaryParams(Config):
+    """Settings that every type of dictionary has."""
+
+    n_features: PositiveInt
+    """Number of atoms."""
+    centre: bool = True
+    """Subtract the mean of the training vectors first."""
+    scale: bool = True
+    """Divide by the root mean square length of the training vectors (after centring)."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a dictionary's vectors came from; it travels with the weights.
+
+    Attributes:
+        model: Name of the model.
+        weights: Digest of the model's weights.
+        tap: Address within the model.
+        of: Response vectors, or their differences over ``lag`` frames.
+        lag: Frames between the two ends of a generator.
+        time: Where the frames lie; None where there is no time.
+    """
+
+    model: str = ""
+    weights: str = ""
+    tap: str = ""
+    of: Literal["responses", "generators"] = "responses"
+    lag: int = 1
+    time: TimeBase | None = None
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one batch costs.
+
+    Attributes:
+        terms: The parts of the loss by name, each with its weight inside; training minimises their
+            sum.
+        fired: On how many vectors of the batch each feature was on.
+    """
+
+    terms: Mapping[str, Float[Tensor, ""]]
+    fired: Float[Tensor, " n_features"]
+
+
+@dataclass(frozen=True)
+class SaeLensForm:
+    """A dictionary as SAELens knows it, still in preprocessed coordinates.
+
+    Attributes:
+        architecture: SAELens' name of the encoding rule.
+        tensors: ``W_enc``, ``b_enc``, ``W_dec``, ``b_dec``.
+        settings: Further keys of its ``cfg.json``.
+    """
+
+    architecture: str
+    tensors: Mapping[str, Tensor]
+    settings: Mapping[str, Any]
+
+
+class Dictionary(nn.Module, ABC):
+    """Directions and an encoding rule; final classes implement the abstract members.
+
+    Vectors come and go in the tap's own units. Inside, a dictionary works on preprocessed vectors
+    ``v = (x - mean) * scale``; what does the work (:meth:`activate`, :meth:`reconstruct`,
+    :meth:`objective`) sees only these. Parameters are what the training loop may change, persistent
+    buffers are saved with them.
+
+    Attributes:
+        trainable: Whether the training loop fits it; otherwise :meth:`fit_from` does.
+        unit_atoms: Whether its atoms have unit length.
+        params: Its settings.
+        d_in: Width of the vectors that it encodes.
+        d_out: Width of the vectors that it gives back (a transcoder's differs from ``d_in``).
+        n_features: Number of atoms.
+        preprocess: Its preprocessing, saved with the weights.
+        provenance: Where its vectors came from.
+        vectors_since_fired: How many vectors training has shown since each feature was last on.
+        dead_after: A feature that was off on so many vectors counts as dead while training.
+    """
+
+    registered_name: ClassVar[str] = ""
+    Params: ClassVar[type[DictionaryParams]] = DictionaryParams
+    trainable: ClassVar[bool] = True
+    unit_atoms: ClassVar[bool] = True
+    vectors_since_fired: Tensor
+
+    def __init__(self, params: Any, d_in: int) -> None:
+        super().__init__()
+        self.params = params
+        self.d_in = d_in
+        self.d_out = d_in
+        self.n_features = int(params.n_features)
+        self.preprocess = Preprocessing(d_in)
+        self.provenance = Provenance()
+        self.ready = self.trainable
+        self.dead_after = 1 << 62
+        never = torch.zeros(self.n_features, dtype=torch.int64)
+        self.register_buffer("vectors_since_fired", never, persistent=False)
+
+    @classmethod
+    def build(
+        cls, params: Any, d_in: int, seed: int = 0, statistics: Statistics | None = None
+    ) -> "Dictionary":
+        """Make one with its starting values.
+
+        Args:
+            params: Its settings.
+            d_in: Width of the vectors.
+            seed: Decides the starting values.
+            statistics: Of the training vectors; needed to centre and to scale.
+
+        Raises:
+            ConfigError: Preprocessing was asked for without statistics.
+            WidthError: The statistics are of vectors of another width.
+        """
+        dictionary = cls(params, d_in)
+        if statistics is None and (params.centre or params.scale):
+            raise ConfigError(
+                "centring and scaling need statistics of the vectors: give them, "
+                "or set centre = false and scale = false"
+            )
+        if statistics is not None:
+            dictionary._expect(len(statistics.mean), "statistics of vectors")
+            dictionary.preprocess.fit(statistics, centre=params.centre, scale=params.scale)
+        dictionary.initialise(named_rng(seed, "dictionary", cls.registered_name))
+        return dictionary
+
+    @property
+    @abstractmethod
+    def atoms(self) -> Float[Tensor, "n_features d_in"]:
+        """The directions as rows of unit length, unless the type says otherwise."""
+
+    @property
+    def signed(self) -> bool:
+        """Whether activations may be negative: an atom and its opposite are then one feature."""
+        return False
+
+    @abstractmethod
+    def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        """Encode preprocessed vectors."""
+
+    @abstractmethod
+    def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_out"]:
+        """Decode to preprocessed vectors."""
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Draw starting values; types that are fitted have none."""
+
+    def encode(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n n_features"]:
+        """Turn vectors into feature activations; leading axes are free.
+
+        Raises:
+            WidthError: The vectors were made for another dictionary.
+            UserError: A value is not finite, or the dictionary has not been fitted.
+        """
+        vectors = self.preprocess(self._checked(x))
+        acts = self.activate(vectors.reshape(-1, self.d_in))
+        return acts.reshape(*x.shape[:-1], self.n_features)
+
+    def decode(self, acts: Float[Tensor, "*n n_features"]) -> Float[Tensor, "*n d_out"]:
+        """Turn feature activations into vectors.
+
+        Raises:
+            WidthError: There are activations of another number of features.
+        """
+        if acts.shape[-1] != self.n_features:
+            raise WidthError(
+                f"this {self.registered_name} dictionary has {self.n_features} features, "
+                f"but was given activations of {acts.shape[-1]}"
+            )
+        vectors = self.reconstruct(acts.reshape(-1, self.n_features))
+        return self.preprocess.undo(vectors).reshape(*acts.shape[:-1], self.d_out)
+
+    def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d_out"]:
+        """Encode and decode."""
+        return self.decode(self.encode(x))
+
+    def objective(
+        self,
+        vectors: Float[Tensor, "n d_in"],  # noqa: ARG002
+        targets: Float[Tensor, "n d_out"],  # noqa: ARG002
+    ) -> Objective:
+        """The loss on preprocessed vectors, term by term, differentiable."""
+        raise InvariantError(f"{self.registered_name} dictionaries are fitted, not trained")
+
+    def losses(
+        self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None = None
+    ) -> dict[str, Float[Tensor, ""]]:
+        """The loss term by term, weights inside; without a target vectors are their own."""
+        return dict(self.objective(*self._pair(x, target)).terms)
+
+    def gradients(
+        self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None = None
+    ) -> Objective:
+        """Put the gradient of the summed loss into ``.grad`` of every parameter."""
+        return self.differentiate(*self._pair(x, target))
+
+    def differentiate(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_out"]
+    ) -> Objective:
+        """Gradients by autograd; a type with a faster way says it here, beside this slow twin."""
+        objective = self.objective(vectors, targets)
+        for parameter in self.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        torch.stack(list(objective.terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        return objective
+
+    def claims(self) -> Mapping[str, frozenset[str]]:
+        """Which parameters each term of the loss reaches: these, and no others."""
+        return {}
+
+    def before_step(self) -> None:
+        """Change gradients before the optimiser sees them."""
+
+    def after_step(self) -> None:
+        """Put parameters back where they must lie after a step of the optimiser."""
+
+    def after_training(self) -> None:
+        """Rewrite parameters once, after the last step, without changing what is reconstructed."""
+
+    def count(self, fired: Float[Tensor, " n_features"], n: int) -> None:
+        """Note which features were on in a batch of ``n`` vectors."""
+        self.vectors_since_fired += n
+        self.vectors_since_fired[fired > 0] = 0
+
+    @property
+    def dead(self) -> Int64[Tensor, " n_dead"]:
+        """Indices of features that have been off for ``dead_after`` vectors of training."""
+        return (self.vectors_since_fired >= self.dead_after).nonzero().squeeze(1)
+
+    def fit_from(self, source: VectorSource, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Fit a type that is not trained by gradient steps, and make it ready.
+
+        Raises:
+            InvariantError: It is trained by gradient steps.
+        """
+        raise InvariantError(f"{self.registered_name} dictionaries are trained, not fitted")
+
+    def saelens(self) -> SaeLensForm | None:
+        """The same encoding rule in SAELens' terms, or None where SAELens has no such rule."""
+        return None
+
+    def save(self, folder: Path) -> None:
+        """Write the native folder; see :mod:`auscult.dictionaries.formats`."""
+        from auscult.dictionaries.formats import save
+
+        save(self, folder)
+
+    @staticmethod
+    def load(folder: Path) -> "Dictionary":
+        """Read a native folder, of whatever type; see :mod:`auscult.dictionaries.formats`."""
+        from auscult.dictionaries.formats import load
+
+        return load(folder)
+
+    def _pair(self, x: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        vectors = self.preprocess(self._checked(x))
+        return vectors, vectors if target is None else self.preprocess_target(target)
+
+    def preprocess_target(self, target: Float[Tensor, "n d_out"]) -> Float[Tensor, "n d_out"]:
+        """Preprocess what is to be reconstructed; a transcoder has a way of its own for it."""
+        processed: Tensor = self.preprocess(self._checked(target))
+        return processed
+
+    def _checked(self, x: Tensor) -> Tensor:
+        self._expect(x.shape[-1], "vectors")
+        if not self.ready:
+            raise UserError(
+                f"this {self.registered_name} dictionary has not been fitted: call fit_from first"
+            )
+        # The sum of finite numbers is finite but for overflow; only then is every value looked at.
+        if not bool(torch.isfinite(x.sum())) and not bool(torch.isfinite(x).all()):
+            raise UserError(
+                "the vectors hold values that are not finite (NaN or infinite): leave them out"
+            )
+        return x.to(self.preprocess.mean.dtype)
+
+    def _expect(self, width: int, what: str) -> None:
+        if width != self.d_in:
+            where = f" from tap {self.provenance.tap!r}" if self.provenance.tap else ""
+            raise WidthError(
+                f"this {self.registered_name} dictionary takes vectors of width {self.d_in}"
+                f"{where}, but was given {what} of width {width}"
+            )

@@ -1,0 +1,157 @@
+"""One dictionary in training: its optimiser, its log, and its part of the checkpoint."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from auscult.core.errors import StoreError, UserError
+from auscult.dictionaries.base import Dictionary
+from auscult.dictionaries.checkpoint import Checkpoint
+
+ExtraLosses = Callable[[Dictionary, Tensor], Mapping[str, Tensor]]
+"""Further terms to be minimised, from a dictionary and a batch of vectors."""
+
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+class Learner:
+    """A dictionary, Adam, and what must be remembered between steps.
+
+    Attributes:
+        name: Of the dictionary among those that train side by side.
+    """
+
+    def __init__(
+        self,
+        dictionary: Dictionary,
+        name: str,
+        extra_losses: ExtraLosses | None,
+        clip_norm: float | None,
+        dead_after: int,
+    ) -> None:
+        self.name = name
+        self._dictionary = dictionary.requires_grad_(True).train()
+        self._dictionary.dead_after = dead_after
+        self._extra_losses = extra_losses
+        self._clip_norm = clip_norm
+        self._parameters = dict(dictionary.named_parameters())
+        self._adam = torch.optim.Adam(self._parameters.values(), fused=True)
+        self._log: BinaryIO | None = None
+        self._line: dict[str, Any] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters are."""
+        return next(iter(self._parameters.values())).device
+
+    def begin(self, folder: Path, checkpoint: Checkpoint | None) -> None:
+        """Open the log, and take up the state of a checkpoint.
+
+        Raises:
+            StoreError: The checkpoint does not fit, or the log is shorter than it was then.
+        """
+        path = folder / f"{self.name}.jsonl"
+        if checkpoint is None:
+            self._log = path.open("wb")
+            return
+        self._restore(checkpoint)
+        size = checkpoint.log_bytes.get(self.name, 0)
+        if not path.exists() or path.stat().st_size < size:
+            raise StoreError(f"{path} is damaged: delete {folder} to start anew")
+        self._log = path.open("r+b")
+        self._log.truncate(size)
+        self._log.seek(size)
+
+    def step(
+        self,
+        step: int,
+        x: Float[Tensor, "n d_in"],
+        target: Float[Tensor, "n d_out"] | None,
+        lr: float,
+    ) -> None:
+        """Learn from one batch.
+
+        Raises:
+            UserError: A term of the loss is not finite; parameters are as they were.
+        """
+        dictionary = self._dictionary
+        objective = dictionary.gradients(x, target)
+        losses = {name: float(term.detach()) for name, term in objective.terms.items()}
+        if self._extra_losses is not None:
+            for name, extra in self._extra_losses(dictionary, x).items():
+                extra.backward()  # type: ignore[no-untyped-call]
+                losses[name] = float(extra.detach())
+        if not math.isfinite(sum(losses.values())):
+            raise UserError(
+                f"the loss of dictionary {self.name!r} is not finite at step {step + 1}"
+                f" ({losses}): train anew with a lower learning rate than {lr:.3g}"
+            )
+        dictionary.before_step()
+        if self._clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._clip_norm)
+        self._adam.param_groups[0]["lr"] = lr
+        self._adam.step()
+        dictionary.after_step()
+        dictionary.count(objective.fired, len(x))
+        self._line = {"step": step + 1, "losses": losses}
+        self._fired, self._n = objective.fired, len(x)
+
+    def write_line(self) -> None:
+        """Note the last step in the log."""
+        dead_fraction = len(self._dictionary.dead) / self._dictionary.n_features
+        l0 = float(self._fired.sum()) / self._n
+        line = self._line | {"l0": l0, "dead_fraction": dead_fraction}
+        if self._log:
+            self._log.write((json.dumps(line) + "\n").encode())
+
+    def log_bytes(self) -> int:
+        """Length of the log, all of it on disk."""
+        if self._log is None:
+            return 0
+        self._log.flush()
+        return self._log.tell()
+
+    def arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
+        """All of its state, by ``name/kind/parameter``."""
+        kinds: dict[str, Mapping[str, Tensor]] = {
+            "weights": self._dictionary.state_dict(),
+            "counters": {"vectors_since_fired": self._dictionary.vectors_since_fired},
+        }
+        for moment in _MOMENTS:
+            kinds[moment] = {k: self._adam.state[p][moment] for k, p in self._parameters.items()}
+        return {
+            f"{self.name}/{kind}/{key}": tensor.detach().cpu().numpy()
+            for kind, tensors in kinds.items()
+            for key, tensor in tensors.items()
+        }
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        def tensor(kind: str, key: str) -> Tensor:
+            return torch.from_numpy(checkpoint.arrays[f"{self.name}/{kind}/{key}"])
+
+        try:
+            weights = {key: tensor("weights", key) for key in self._dictionary.state_dict()}
+            self._dictionary.load_state_dict(weights)
+            self._dictionary.vectors_since_fired.copy_(tensor("counters", "vectors_since_fired"))
+            state = {
+                i: {moment: tensor(moment, key) for moment in _MOMENTS}
+                for i, key in enumerate(self._parameters)
+            }
+        except (KeyError, RuntimeError) as error:
+            raise StoreError(f"the checkpoint does not fit {self.name!r}: {error}") from error
+        groups = self._adam.state_dict()["param_groups"]
+        self._adam.load_state_dict({"state": state, "param_groups": groups})
+
+    def close(self) -> None:
+        """Let go of the log, and of memory that only training needs."""
+        if self._log:
+            self._log.close()
+        for parameter in self._parameters.values():
+            parameter.grad = None

@@ -1,0 +1,174 @@
+"""The linear encoder and decoder that most sparse dictionaries are made of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from auscult.dictionaries.base import SaeLensForm
+
+ENCODER = frozenset({"linear.encoder", "linear.encoder_bias"})
+DECODER = frozenset({"linear.decoder"})
+BIAS = frozenset({"linear.decoder_bias"})
+
+
+class Scratch:
+    """Named tensors that are overwritten at each step.
+
+    Fresh ones of a few megabytes would be handed back to the system and cleared by it every time,
+    which costs more than what is computed in them.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[str, Tensor] = {}
+
+    def __call__(self, name: str, like: Tensor, *shape: int) -> Tensor:
+        """A tensor of this shape, of the type and on the device of another, holding anything."""
+        held = self._held.get(name)
+        if (
+            held is None
+            or held.shape != shape
+            or held.dtype != like.dtype
+            or held.device != like.device
+        ):
+            held = self._held[name] = like.new_empty(shape)
+        return held
+
+    def clear(self) -> None:
+        """Let go of all of them."""
+        self._held.clear()
+
+
+class LinearCoder(nn.Module):
+    """``p = W_e (v - b_d) + b_e`` on the way in, ``v̂ = z D + b_d`` on the way out.
+
+    Encoder and decoder both have one row a feature. The decoder bias is subtracted from the input
+    as well (Bricken et al. 2023, "Pre-encoder bias"), as SAELens does with
+    ``apply_b_dec_to_input``.
+
+    Attributes:
+        encoder: W_e.
+        encoder_bias: b_e.
+        decoder: D, the atoms.
+        decoder_bias: b_d.
+    """
+
+    def __init__(self, d_in: int, n_features: int) -> None:
+        super().__init__()
+        self.encoder = nn.Parameter(torch.zeros(n_features, d_in))
+        self.encoder_bias = nn.Parameter(torch.zeros(n_features))
+        self.decoder = nn.Parameter(torch.zeros(n_features, d_in))
+        self.decoder_bias = nn.Parameter(torch.zeros(d_in))
+        self.scratch = Scratch()
+
+    @torch.no_grad()
+    def initialise(self, rng: np.random.Generator, encoder_scale: float = 1.0) -> None:
+        """Random unit rows in the decoder, a scaled copy in the encoder (Gao et al. 2024)."""
+        rows = rng.standard_normal(tuple(self.decoder.shape))
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        self.decoder.copy_(torch.from_numpy(rows))
+        self.encoder.copy_(self.decoder).mul_(encoder_scale)
+
+    def pre_activations(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        """``p`` of every feature."""
+        return torch.addmm(self.encoder_bias, vectors - self.decoder_bias, self.encoder.T)
+
+    def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
+        """``v̂`` from activations."""
+        return torch.addmm(self.decoder_bias, acts, self.decoder)
+
+    @torch.no_grad()
+    def backward(
+        self,
+        centred: Float[Tensor, "n d_in"],
+        acts: Float[Tensor, "n n_features"],
+        into_estimate: Float[Tensor, "n d_in"],
+        into_acts: Float[Tensor, "n n_features"],
+    ) -> None:
+        """Fill ``.grad`` of all four parameters.
+
+        Args:
+            centred: ``v - b_d``.
+            acts: ``z``.
+            into_estimate: Gradient of the loss by ``v̂``.
+            into_acts: Gradient of the loss by ``p``.
+        """
+        torch.mm(acts.T, into_estimate, out=gradient_of(self.decoder))
+        torch.mm(into_acts.T, centred, out=gradient_of(self.encoder))
+        into_bias = torch.sum(into_acts, 0, out=gradient_of(self.encoder_bias))
+        # The decoder's bias acts at both ends: added to the estimate, subtracted from the input.
+        bias = torch.sum(into_estimate, 0, out=gradient_of(self.decoder_bias))
+        bias.sub_(into_bias @ self.encoder)
+
+    @torch.no_grad()
+    def remove_parallel_gradient(self) -> None:
+        """Take out of the decoder's gradient what would only change the length of a row.
+
+        The rows are kept at unit length, so this part would be undone after the step, but not
+        before it had misled Adam's moments (Bricken et al. 2023).
+        """
+        gradient = self.decoder.grad
+        if gradient is not None:
+            along = (gradient * self.decoder).sum(1, keepdim=True)
+            gradient.addcmul_(along, self.decoder, value=-1.0)
+
+    @torch.no_grad()
+    def normalise_rows(self) -> None:
+        """Bring the decoder's rows to unit length."""
+        self.decoder.div_(row_norms(self.decoder))
+
+    @torch.no_grad()
+    def fold_row_norms(self) -> None:
+        """Bring the decoder's rows to unit length, and the encoder with them: ``z ← n z``.
+
+        ``v̂`` stays for a ReLU; not for a top-k, where it changes who is selected.
+        """
+        norms = row_norms(self.decoder)
+        self.decoder.div_(norms)
+        self.encoder.mul_(norms)
+        self.encoder_bias.mul_(norms.squeeze(1))
+
+    def saelens(self, architecture: str, settings: Mapping[str, Any]) -> SaeLensForm:
+        """The same tensors under SAELens' names and in its layout."""
+        tensors = {
+            "W_enc": self.encoder.detach().T,
+            "b_enc": self.encoder_bias.detach(),
+            "W_dec": self.decoder.detach(),
+            "b_dec": self.decoder_bias.detach(),
+        }
+        return SaeLensForm(architecture, tensors, settings)
+
+
+def gradient_of(parameter: nn.Parameter) -> Tensor:
+    """The tensor that holds a parameter's gradient, made where there is none."""
+    if parameter.grad is None:
+        parameter.grad = torch.empty_like(parameter)
+    return parameter.grad
+
+
+def row_norms(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n 1"]:
+    """Length of each row; a row of zeros counts as 1, so that dividing by it changes nothing."""
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    return torch.where(norms > 0, norms, 1.0)
+
+
+def squared_error(
+    estimate: Float[Tensor, "n d"], targets: Float[Tensor, "n d"]
+) -> Float[Tensor, ""]:
+    """Mean over vectors of the summed squared error; on scaled vectors this is the FVU."""
+    return (estimate - targets).square().sum(1).mean()
+
+
+def tied_form(atoms: Float[Tensor, "n_features d_in"], k: int, signed: bool) -> SaeLensForm:
+    """SAELens' form of ``z = the k largest of D v``, ``v̂ = z D``."""
+    tensors = {
+        "W_enc": atoms.T,
+        "b_enc": atoms.new_zeros(len(atoms)),
+        "W_dec": atoms,
+        "b_dec": atoms.new_zeros(atoms.shape[1]),
+    }
+    settings = {"k": k, "rescale_acts_by_decoder_norm": False}
+    return SaeLensForm("abstopk" if signed else "topk", tensors, settings)

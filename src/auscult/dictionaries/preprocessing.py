@@ -1,0 +1,53 @@
+"""How a dictionary shifts and scales vectors before it looks at them."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from auscult.core.errors import UserError
+from auscult.store.statistics import Statistics
+
+_NO_VARIATION = 1e-12
+"""Variance below this share of the mean square is rounding, not signal (float32 rounds at 6e-8)."""
+
+
+class Preprocessing(nn.Module):
+    """``v = (x - mean) * scale``: one vector and one number, so that directions keep their meaning.
+
+    With ``scale = 1 / sqrt(E‖x - mean‖²)`` the mean squared length of ``v`` is 1: a squared error
+    summed over dimensions is then directly the fraction of variance unexplained, and the weight of
+    a sparsity term means the same for every tap.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, d_in: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(d_in))
+        self.register_buffer("scale", torch.ones(()))
+
+    def fit(self, statistics: Statistics, *, centre: bool, scale: bool) -> None:
+        """Take mean and scale from the training vectors; vectors that do not vary are not scaled.
+
+        Raises:
+            UserError: The statistics hold values that are not finite.
+        """
+        variance = float(np.sum(statistics.variance))
+        offset = float(np.square(statistics.mean).sum())
+        if not np.isfinite(variance + offset):
+            raise UserError("the statistics of the vectors are not finite: the store holds NaN")
+        power = variance if centre else variance + offset
+        if centre:
+            self.mean.copy_(torch.from_numpy(statistics.mean))
+        if scale and power > _NO_VARIATION * (variance + offset):
+            self.scale.fill_(power**-0.5)
+
+    def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d_in"]:
+        """Shift and scale."""
+        return (x - self.mean) * self.scale
+
+    def undo(self, vectors: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d_in"]:
+        """Scale and shift back."""
+        return vectors / self.scale + self.mean

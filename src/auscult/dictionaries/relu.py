@@ -1,0 +1,147 @@
+"""Sparse autoencoder with rectified activations and an L1 penalty."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from auscult.dictionaries.base import (
+    DICTIONARIES,
+    Dictionary,
+    DictionaryParams,
+    Objective,
+    SaeLensForm,
+)
+from auscult.dictionaries.linear import (
+    BIAS,
+    DECODER,
+    ENCODER,
+    LinearCoder,
+    gradient_of,
+    row_norms,
+    squared_error,
+)
+
+
+@DICTIONARIES.register("relu")
+class ReluDictionary(Dictionary):
+    """ReLU with L1 (Bricken et al. 2023, "Towards Monosemanticity"; METHODS 8.1).
+
+    ::
+
+        z = relu(W_e (v - b_d) + b_e)        v̂ = z D + b_d
+        mse = E ‖v - v̂‖²                     l1 = l1_weight · E Σ_i z_i n_i
+
+    With ``norm = "unit"`` every ``n_i`` is 1: the rows of D are kept at unit length, and the part
+    of their gradient along themselves is removed. With ``norm = "weighted"`` rows are free and
+    ``n_i = ‖D_i‖`` (Conerly et al. 2024), so that the penalty cannot be had for less by longer
+    rows; after training the lengths are folded into the activations, which leaves v̂ and the
+    penalty as they were.
+
+    Both make activations shrink towards zero: look at ``reconstruction_bias``.
+    """
+
+    class Params(DictionaryParams):
+        """Settings of a ReLU dictionary."""
+
+        l1_weight: NonNegativeFloat = 0.03
+        """Weight of the L1 penalty; with scaled vectors the error beside it is the FVU."""
+        norm: Literal["unit", "weighted"] = "unit"
+        """``unit``: atoms of unit length; ``weighted``: free atoms, penalised by their length."""
+
+    params: Params
+
+    def __init__(self, params: Params, d_in: int) -> None:
+        super().__init__(params, d_in)
+        self.linear = LinearCoder(d_in, self.n_features)
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Random unit atoms; the encoder starts small, so that no feature explains too much."""
+        self.linear.initialise(rng, encoder_scale=0.1)
+
+    @property
+    def atoms(self) -> Float[Tensor, "n_features d_in"]:
+        """Rows of the decoder, at unit length."""
+        return self.linear.decoder / row_norms(self.linear.decoder)
+
+    def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        """``z``."""
+        return self.linear.pre_activations(vectors).relu()
+
+    def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
+        """``v̂``."""
+        return self.linear.reconstruct(acts)
+
+    def objective(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
+    ) -> Objective:
+        """``mse`` and ``l1``."""
+        acts = self.activate(vectors)
+        weighted = self.params.norm == "weighted"
+        costs = acts * row_norms(self.linear.decoder).T if weighted else acts
+        terms = {
+            "mse": squared_error(self.reconstruct(acts), targets),
+            "l1": self.params.l1_weight * costs.sum(1).mean(),
+        }
+        return Objective(terms, (acts.detach() > 0).sum(0, dtype=vectors.dtype))
+
+    @torch.no_grad()
+    def differentiate(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
+    ) -> Objective:
+        """The gradient of :meth:`objective` by hand.
+
+        With ``r = v̂ - v`` and ``λ n`` the price of each activation, ``∂/∂z = (2 r Dᵀ + λ n) / N``
+        where z > 0, from which W_e and b_e follow as in any linear layer; b_d gets its share from
+        both ends.
+        """
+        linear, scratch, n = self.linear, self.linear.scratch, len(vectors)
+        weighted, weight = self.params.norm == "weighted", self.params.l1_weight / n
+        wide, narrow = (n, self.n_features), (n, self.d_in)
+        centred = torch.sub(vectors, linear.decoder_bias, out=scratch("centred", vectors, *narrow))
+        acts = scratch("acts", vectors, *wide)
+        torch.addmm(linear.encoder_bias, centred, linear.encoder.T, out=acts).relu_()
+        residual = scratch("residual", vectors, *narrow)
+        torch.addmm(linear.decoder_bias, acts, linear.decoder, out=residual).sub_(targets)
+        on = torch.sign(acts, out=scratch("on", vectors, *wide))
+        mse = residual.square().sum() / n
+
+        residual.mul_(2.0 / n)
+        norms = row_norms(linear.decoder).squeeze(1)
+        prices = norms * weight if weighted else torch.full_like(norms, weight)
+        into_acts = scratch("into_acts", vectors, *wide)
+        torch.addmm(prices, residual, linear.decoder.T, out=into_acts).mul_(on)
+        linear.backward(centred, acts, residual, into_acts)
+        totals = acts.sum(0)
+        if weighted:
+            pull = (totals * weight / norms).unsqueeze(1)
+            gradient_of(linear.decoder).addcmul_(pull, linear.decoder)
+        return Objective({"mse": mse, "l1": (totals * prices).sum()}, on.sum(0))
+
+    def claims(self) -> Mapping[str, frozenset[str]]:
+        """The penalty does not see the decoder unless it is weighted by its rows."""
+        decoder = DECODER if self.params.norm == "weighted" else frozenset[str]()
+        return {"mse": ENCODER | DECODER | BIAS, "l1": ENCODER | BIAS | decoder}
+
+    def before_step(self) -> None:
+        """Remove the gradient along the rows, where these are kept at unit length."""
+        if self.params.norm == "unit":
+            self.linear.remove_parallel_gradient()
+
+    def after_step(self) -> None:
+        """Keep the rows at unit length, where they are to be."""
+        if self.params.norm == "unit":
+            self.linear.normalise_rows()
+
+    def after_training(self) -> None:
+        """Fold the lengths of free rows into the activations."""
+        if self.params.norm == "weighted":
+            self.linear.fold_row_norms()
+
+    def saelens(self) -> SaeLensForm:
+        """SAELens' ``standard`` architecture."""
+        return self.linear.saelens("standard", {})

@@ -1,0 +1,270 @@
+"""The one training loop: a dictionary says what its loss is, all else happens here."""
+
+import hashlib
+import json
+import math
+import re
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from auscult.core.config import Config
+from auscult.core.errors import ConfigError, WidthError
+from auscult.core.rng import named_rng
+from auscult.dictionaries.base import Dictionary
+from auscult.dictionaries.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from auscult.dictionaries.joined import JoinedSource
+from auscult.dictionaries.learner import ExtraLosses, Learner
+from auscult.store.source import VectorSource
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+class TrainSettings(Config):
+    """How dictionaries are trained; the same for all that train side by side."""
+
+    steps: PositiveInt = 20_000
+    """Steps of the optimiser."""
+    batch: PositiveInt = 4_096
+    """Vectors in a batch."""
+    lr: PositiveFloat = 1e-3
+    """Highest learning rate of Adam."""
+    warm_up: NonNegativeInt = 100
+    """Steps over which the learning rate rises to its highest value."""
+    decay: Literal["none", "linear", "cosine"] = "linear"
+    """How the learning rate falls to zero at the end."""
+    decay_share: float = Field(0.2, ge=0.0, le=1.0)
+    """Share of the steps over which it falls."""
+    clip_norm: PositiveFloat | None = 1.0
+    """Longest gradient of a dictionary, over all of its parameters; absent: no limit."""
+    dead_after: PositiveInt | None = None
+    """Vectors without a feature after which it counts as dead; absent: one pass over the data."""
+    checkpoint_every: PositiveInt = 1_000
+    """Steps between checkpoints."""
+    log_every: PositiveInt = 100
+    """Steps between lines of the log."""
+    prefetch: NonNegativeInt = 1
+    """Reads that a thread stays ahead of the training; results are the same."""
+    seed: int = 0
+    """Decides the order of the vectors."""
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """One dictionary to be trained.
+
+    Attributes:
+        dictionary: With its starting values; it is changed in place.
+        name: Names its log and its part of the checkpoint; letters, digits and ``_.+-``.
+        seed: That it was built with; also draws what fitted types need.
+        extra_losses: Further terms to be minimised, weights inside, from the dictionary and a
+            batch: the model's own loss on what the dictionary gives back (Braun et al. 2024), for
+            instance.
+    """
+
+    dictionary: Dictionary
+    name: str
+    seed: int = 0
+    extra_losses: ExtraLosses | None = None
+
+
+def learning_rate(settings: TrainSettings, step: int) -> float:
+    """The learning rate of a step, counted from 0: up in a line, level, then down towards zero.
+
+    >>> settings = TrainSettings(steps=10, lr=1.0, warm_up=2, decay="linear", decay_share=0.4)
+    >>> [learning_rate(settings, step) for step in range(10)]
+    [0.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    rise = min(1.0, (step + 1) / settings.warm_up) if settings.warm_up else 1.0
+    n_decay = round(settings.decay_share * settings.steps)
+    into = step - (settings.steps - n_decay)
+    if settings.decay == "none" or into <= 0:
+        return settings.lr * rise
+    progress = into / n_decay
+    fall = (
+        1.0 - progress if settings.decay == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+    )
+    return settings.lr * rise * fall
+
+
+def train(
+    jobs: Sequence[TrainingJob],
+    source: VectorSource,
+    settings: TrainSettings,
+    folder: Path,
+    on_progress: Callable[[int, int], None] | None = None,
+    targets: VectorSource | None = None,
+) -> list[Dictionary]:
+    """Train dictionaries side by side on the same batches, or go on where a call stopped.
+
+    All jobs see the same batches in the same order. The folder holds a log for each job
+    (``NAME.jsonl``: step, loss terms, l0, dead_fraction) and the last checkpoint; a call with the
+    same arguments goes on from there and ends with the bytes that an uninterrupted training would
+    have left. Ctrl-C waits for the step to end and writes a checkpoint. Types that are not trained
+    are fitted.
+
+    Args:
+        jobs: What to train.
+        source: Vectors to learn from.
+        settings: How.
+        folder: Where logs and checkpoints go.
+        on_progress: Told the steps done and the steps in all.
+        targets: What is to be reconstructed, frame by frame with ``source``, if not its vectors.
+
+    Returns:
+        The jobs' dictionaries, trained, frozen and in evaluation mode.
+
+    Raises:
+        ConfigError: Names clash or cannot be file names.
+        WidthError: A dictionary was made for vectors of another width.
+        StoreError: The folder holds another training, or damage.
+        UserError: A loss is not finite; the last checkpoint is kept.
+    """
+    _check(jobs, source, targets)
+    for job in jobs:
+        if not job.dictionary.trainable:
+            job.dictionary.fit_from(
+                source, named_rng(job.seed, "fit", job.dictionary.registered_name)
+            )
+    learners = [job for job in jobs if job.dictionary.trainable]
+    if learners:
+        joined = source if targets is None else JoinedSource([source, targets])
+        _loop(learners, joined, source.d_in, settings, folder, on_progress)
+    for job in jobs:
+        job.dictionary.requires_grad_(False).eval()
+    return [job.dictionary for job in jobs]
+
+
+def _loop(
+    jobs: Sequence[TrainingJob],
+    source: VectorSource,
+    d_in: int,
+    settings: TrainSettings,
+    folder: Path,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = _identity(jobs, source, settings)
+    before = read_checkpoint(folder, identity)
+    done = before.step if before else 0
+    dead_after = settings.dead_after or source.n_vectors
+    with ExitStack() as stack:
+        learners = []
+        for job in jobs:
+            learner = Learner(
+                job.dictionary, job.name, job.extra_losses, settings.clip_norm, dead_after
+            )
+            learners.append(stack.enter_context(closing(learner)))
+            learner.begin(folder, before)
+        interrupted = stack.enter_context(_interrupt_deferred())
+        batches = stack.enter_context(closing(_batches(source, settings, done)))
+        for step in range(done, settings.steps):
+            batch = next(batches).to(learners[0].device)
+            x, target = batch[:, :d_in], batch[:, d_in:] if source.d_in > d_in else None
+            last = step + 1 == settings.steps
+            for learner in learners:
+                learner.step(step, x, target, learning_rate(settings, step))
+                if last or (step + 1) % settings.log_every == 0:
+                    learner.write_line()
+            if last or interrupted.is_set() or (step + 1) % settings.checkpoint_every == 0:
+                _save(folder, identity, step + 1, learners)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+            if on_progress:
+                on_progress(step + 1, settings.steps)
+    for job in jobs:
+        job.dictionary.after_training()
+
+
+def _batches(
+    source: VectorSource, settings: TrainSettings, done: int
+) -> Generator[Tensor, None, None]:
+    """Batches without end, from the step ``done`` on; each overwrites the one before.
+
+    A batch that the data cannot fill is left out, unless there is no other.
+    """
+    size = min(settings.batch, source.n_vectors)
+    first_pass, skipped = divmod(done, source.n_vectors // size)
+    # Copied into memory of our own: the last bits of products may depend on how it is aligned.
+    held = torch.empty(size, source.d_in)
+    for number in count(first_pass):
+        batches = source.vectors(
+            size,
+            named_rng(settings.seed, "order", number),
+            prefetch=settings.prefetch,
+            skip_batches=skipped if number == first_pass else 0,
+            drop_last=True,
+        )
+        for values in batches:
+            yield held.copy_(torch.from_numpy(values))
+
+
+@contextmanager
+def _interrupt_deferred() -> Iterator[threading.Event]:
+    """Let Ctrl-C set an event and not stop a step half way; a second one stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(number: int, frame: Any) -> None:
+        if asked.is_set():
+            signal.default_int_handler(number, frame)
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _save(folder: Path, identity: str, step: int, learners: Sequence[Learner]) -> None:
+    arrays = {name: array for learner in learners for name, array in learner.arrays().items()}
+    log_bytes = {learner.name: learner.log_bytes() for learner in learners}
+    write_checkpoint(folder, Checkpoint(identity, step, log_bytes, arrays))
+
+
+def _identity(jobs: Sequence[TrainingJob], source: VectorSource, settings: TrainSettings) -> str:
+    """Digest of all that decides the result; reading ahead and saving do not."""
+    said = {
+        "settings": settings.model_dump(exclude={"prefetch", "checkpoint_every"}),
+        "source": source.digest,
+        "jobs": [
+            [
+                job.name,
+                job.seed,
+                job.dictionary.registered_name,
+                job.dictionary.params.model_dump(),
+                job.extra_losses is not None,
+            ]
+            for job in jobs
+        ],
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _check(jobs: Sequence[TrainingJob], source: VectorSource, targets: VectorSource | None) -> None:
+    names = [job.name for job in jobs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two dictionaries are named {name!r}: rename one")
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"{name!r} cannot name a dictionary: use letters, digits and _ . + -")
+    d_out = source.d_in if targets is None else targets.d_in
+    for job in jobs:
+        dictionary = job.dictionary
+        if (dictionary.d_in, dictionary.d_out) != (source.d_in, d_out):
+            raise WidthError(
+                f"dictionary {job.name!r} goes from width {dictionary.d_in} to {dictionary.d_out}, "
+                f"but the vectors from {source.d_in} to {d_out}"
+            )

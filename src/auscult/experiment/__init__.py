@@ -1,0 +1,1 @@
+"""A spec becomes stages, the stages leave a run folder."""

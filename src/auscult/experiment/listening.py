@@ -1,0 +1,187 @@
+"""The model, its taps and its sounds under each condition: all that is live while a run goes on."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from auscult.analyses.base import BASE, Condition, Split
+from auscult.core.errors import AudioError
+from auscult.core.manifest import digest_of
+from auscult.core.timebase import TimeBase
+from auscult.experiment.spec import Spec
+from auscult.models.base import AudioModel, Weights
+from auscult.sounds.base import SOUNDS, Recording, Skipped, SoundClip, SoundSource, clips, split
+from auscult.taps.capture import run_capture
+from auscult.taps.point import ResolvedTap, resolve
+from auscult.taps.probe import time_base
+from auscult.taps.table import Receipt, receipt
+
+_REMEMBERED_RECORDINGS = 16
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The recordings of one condition and how they are divided."""
+
+    source: SoundSource
+    recordings: tuple[Recording, ...]
+    sides: dict[Split, tuple[Recording, ...]]
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the recordings' contents and of the split."""
+        told = [(r.recording_id, r.digest) for r in self.recordings]
+        sides = {side: [r.recording_id for r in rs] for side, rs in sorted(self.sides.items())}
+        return digest_of(repr((told, sides)))
+
+
+class Listening:
+    """Models and corpora of one spec, built when first asked for."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+        self.skipped: dict[str, Skipped] = {}
+        self._models: dict[Weights, AudioModel] = {}
+        self._corpora: dict[Condition, Corpus] = {}
+        self._cut: OrderedDict[tuple[Condition, str], list[SoundClip]] = OrderedDict()
+
+    def weights_of(self, condition: Condition) -> Weights:
+        """What the spec loads for a condition.
+
+        A spec that asks for random weights has no trained ones.
+        """
+        own = self.spec.model_part()[2]
+        return own if condition.weights == "trained" else condition.weights
+
+    def model(self, weights: Weights = "trained") -> AudioModel:
+        """The model, in eval mode; the same object for the same weights."""
+        cls, params, own = self.spec.model_part()
+        wanted = own if weights == "trained" else weights
+        if wanted not in self._models:
+            self._models[wanted] = cls.build(params, wanted, self.spec.seed)
+        return self._models[wanted]
+
+    def digest(self, weights: Weights) -> str:
+        """SHA-256 over the names and contents of every tensor of the model."""
+        told = hashlib.sha256()
+        for name, tensor in sorted(self.model(weights).module.state_dict().items()):
+            told.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            told.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+        return told.hexdigest()
+
+    @cached_property
+    def taps(self) -> list[ResolvedTap]:
+        """The taps to record, resolved once on the model as asked for."""
+        return resolve(self.model(), self.spec.record.taps)
+
+    def times(self) -> dict[str, TimeBase]:
+        """Time base of each tap by address."""
+        return {tap.address: time_base(self.model(), tap.point) for tap in self.taps}
+
+    def receipts(self, weights: Weights) -> list[Receipt]:
+        """What each address stands for in this model.
+
+        With a hash of its values on a fixed probe.
+        """
+        return [receipt(self.model(weights), tap.point) for tap in self.taps]
+
+    def corpus(self, condition: Condition) -> Corpus:
+        """The recordings of a condition.
+
+        The limits of ``[controls]`` hold for all but the base one.
+        """
+        if condition not in self._corpora:
+            self._corpora[condition] = self._gather(condition)
+        return self._corpora[condition]
+
+    def _gather(self, condition: Condition) -> Corpus:
+        cls, params = (
+            self.spec.sound_part() if condition.sounds == "real" else self._stimulus(condition)
+        )
+        source = cls(params, self.spec.seed)
+        recordings = source.recordings()
+        for skip in source.skipped:
+            self.skipped[skip.name] = skip
+        if not recordings:
+            raise AudioError(
+                f"no usable sound is left in {self.spec.sounds.get('path', 'the sounds')}"
+            )
+        shares = {"train": self.spec.split.train, "test": self.spec.split.test}
+        sides = split(recordings, shares, self.spec.seed, group=self.spec.split.group)
+        if condition != BASE and condition.sounds == "real":
+            sides = {
+                side: _first(kept, shares[side], self.spec.controls.recordings)
+                for side, kept in sides.items()
+            }
+        kept = {side: tuple(some) for side, some in sides.items()}
+        return Corpus(source, tuple(recordings), kept)  # type: ignore[arg-type]
+
+    def _stimulus(self, condition: Condition) -> tuple[type[SoundSource], Any]:
+        """A stimulus as long and as many as the control conditions ask for, at the model's rate."""
+        controls = self.spec.controls
+        if condition.sounds in ("phase-randomised", "time-shuffled"):
+            section: dict[str, Any] = {"type": condition.sounds, "of": self.spec.sounds}
+        else:
+            section = {
+                "type": condition.sounds,
+                "n": controls.recordings,
+                "seconds": self.spec.clip_seconds or 4.0,
+                "sample_rate": self.model().sample_rate,
+                "level_db": controls.level_db,
+            }
+        return SOUNDS.parse(section, f"control {condition.sounds!r}")
+
+    def clips(self, condition: Condition, side: Split | None = None) -> Iterator[SoundClip]:
+        """The clips of a condition in order, resampled and cut at the model's boundary."""
+        corpus = self.corpus(condition)
+        wanted = (
+            [r for s in ("train", "test") for r in corpus.sides[s]]
+            if side is None
+            else corpus.sides[side]
+        )
+        yield from self._cut_clips(corpus, wanted)
+
+    def _cut_clips(self, corpus: Corpus, recordings: Any) -> Iterator[SoundClip]:
+        model = self.model()
+        yield from clips(
+            corpus.source,
+            recordings,
+            sample_rate=model.sample_rate,
+            n_channels=model.n_channels,
+            clip_seconds=self.spec.clip_seconds,
+            on_skip=lambda skip: self.skipped.__setitem__(skip.name, skip),
+        )
+
+    def clip(self, condition: Condition, clip_id: str) -> SoundClip:
+        """One clip, decoded again; the last few recordings are remembered."""
+        recording_id = clip_id.rpartition("#")[0]
+        key = (condition, recording_id)
+        if key not in self._cut:
+            corpus = self.corpus(condition)
+            recording = next(r for r in corpus.recordings if r.recording_id == recording_id)
+            self._cut[key] = list(self._cut_clips(corpus, [recording]))
+            while len(self._cut) > _REMEMBERED_RECORDINGS:
+                self._cut.popitem(last=False)
+        self._cut.move_to_end(key)
+        return next(clip for clip in self._cut[key] if clip.clip_id == clip_id)
+
+    def hear(self, tap: str, waveform: Tensor, weights: Weights) -> Any:
+        """Responses of one tap to a batch of waveforms ``[batch channel time]``."""
+        return run_capture(self.model(weights), waveform, [tap])[tap]
+
+
+def _first(recordings: Any, share: float, most: int) -> list[Recording]:
+    """As many recordings as a side's share of the limit, at least one."""
+    return list(recordings)[: max(1, round(most * share))]
+
+
+def stacked(batch: list[SoundClip]) -> Tensor:
+    """Clips of one length as ``[batch channel time]``."""
+    return torch.from_numpy(np.stack([clip.audio.samples for clip in batch]))

@@ -1,0 +1,250 @@
+"""The only entry: a spec goes in, a run folder comes out."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from auscult.analyses.base import BASE, Analysis, Condition
+from auscult.blocks import Block, load_blocks
+from auscult.core.config import Config
+from auscult.core.errors import StoreError, UnknownNameError
+from auscult.core.manifest import digest_of, digests_below, environment
+from auscult.core.tensors import read_json, write_json
+from auscult.dictionaries.base import Provenance
+from auscult.experiment.context import RunContext, seeds_for
+from auscult.experiment.keep import keep_clips, keep_result
+from auscult.experiment.listening import Listening
+from auscult.experiment.progress import Progress, Silent
+from auscult.experiment.spec import DictionarySpec, Spec, read_spec
+from auscult.experiment.stages import fit, record, tap_folder
+from auscult.experiment.workspace import Stage, Workspace
+from auscult.store.reader import ActivationStore
+
+
+class Run:
+    """What an experiment left: a folder, opened."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest: dict[str, Any] = read_json(folder / "manifest.json")
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Run":
+        """Open a finished run.
+
+        Raises:
+            StoreError: There is no finished run in this folder.
+        """
+        path = Path(folder)
+        if not (path / "manifest.json").is_file():
+            raise StoreError(f"{path} holds no finished run (no manifest.json)")
+        return cls(path)
+
+    @property
+    def analyses(self) -> list[str]:
+        """Names of the analyses that were run, in the spec's order."""
+        return [entry["name"] for entry in self.manifest["spec"]["analyses"]]
+
+    def result(self, name: str) -> dict[str, Any]:
+        """The numbers of one analysis: measurements with their controls, and facts.
+
+        Raises:
+            UnknownNameError: No analysis of this name was run.
+        """
+        if name not in self.analyses:
+            raise UnknownNameError("analysis in this run", name, self.analyses)
+        result: dict[str, Any] = read_json(self.folder / "results" / name / "result.json")
+        return result
+
+    def blocks(self, name: str) -> list[Block]:
+        """What the page of one analysis shows."""
+        return load_blocks(self.folder / "results" / name)
+
+
+def run(
+    spec: Spec | Mapping[str, Any] | Path | str,
+    root: Path | str,
+    *,
+    assignments: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Carry out an experiment, or what is left to do of it.
+
+    Args:
+        spec: A TOML file, a mapping of the same form, or a :class:`Spec`.
+        root: The run's folder. What an earlier run left there and still fits is not computed again.
+        assignments: ``section.key=value`` changes, as ``--set`` takes them.
+        progress: Is told what goes on.
+
+    Returns:
+        The finished run. Its results are byte-equal for equal spec, machine and versions on a CPU.
+
+    Raises:
+        UserError: The spec, the sounds, the model or the disk need the caller's attention.
+        RunLockedError: Another process works on the folder.
+    """
+    checked = read_spec(spec, assignments)
+    workspace = Workspace(Path(root))
+    with workspace.locked(), warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("default")
+        experiment = _Experiment(checked, workspace, progress or Silent())
+        experiment.carry_out()
+        said = sorted({str(warning.message) for warning in raised})
+        write_json(workspace.root / "manifest.json", experiment.manifest(said))
+    return Run(workspace.root)
+
+
+class _Experiment:
+    """The order of stages, and what each is made of."""
+
+    def __init__(self, spec: Spec, workspace: Workspace, progress: Progress) -> None:
+        self.spec = spec
+        self.workspace = workspace
+        self.progress = progress
+        self.listening = Listening(spec)
+        self.resolved = spec.resolved()
+        self.recorded: dict[Condition, Stage] = {}
+        self.fitted: dict[tuple[Condition, str, str, int], Stage] = {}
+
+    def carry_out(self) -> None:
+        """Record, fit, analyse, and keep the sounds that pages play."""
+        parts = self.spec.analysis_parts()
+        conditions = [BASE]
+        for _, cls, params in parts:
+            conditions += [wanted for wanted in cls.controls(params) if wanted not in conditions]
+        for condition in conditions:
+            self._record(condition)
+            for group in _groups(self.spec.dictionaries):
+                for tap in self.listening.taps:
+                    self._fit(condition, tap.address, group)
+        answered = [self._analyse(name, cls, params) for name, cls, params in parts]
+        self._keep_clips(answered)
+
+    def _stage(self, name: str, build: Any, **described: Any) -> Stage:
+        self.progress.begin(name)
+        stage = self.workspace.stage(name, build, **described)
+        self.progress.end(stage.reused)
+        return stage
+
+    def _record(self, condition: Condition) -> None:
+        listening = self.listening
+        self.recorded[condition] = self._stage(
+            f"record {condition}",
+            lambda folder: record(listening, condition, folder, self.progress),
+            params={
+                "record": self.resolved["record"],
+                "clip_seconds": self.spec.clip_seconds,
+                "seed": self.spec.seed,
+                "taps": [tap.address for tap in listening.taps],
+            },
+            inputs=[listening.digest(condition.weights), listening.corpus(condition).digest],
+            resumable=True,
+        )
+
+    def _fit(self, condition: Condition, tap: str, group: list[DictionarySpec]) -> None:
+        seeds = {entry.name: seeds_for(self.listening, condition, entry) for entry in group}
+        first = group[0]
+        lag = f" at lag {first.lag}" if first.of == "generators" else ""
+        sections = {e["name"]: e["section"] for e in self.resolved["dictionaries"]}
+
+        def build(folder: Path) -> None:
+            store = ActivationStore.open(self.recorded[condition].folder / tap_folder(tap))
+            side = [r.recording_id for r in self.listening.corpus(condition).sides["train"]]
+            provenance = Provenance(
+                model=self.listening.model(condition.weights).name,
+                weights=self.listening.digest(condition.weights),
+                tap=tap,
+                of=first.of,
+                lag=first.lag,
+            )
+            fit(self.spec, store.select(side), group, seeds, provenance, folder, self.progress)
+
+        self.fitted[condition, tap, first.of, first.lag] = self._stage(
+            f"fit dictionaries to {first.of}{lag} of {tap}, {condition}",
+            build,
+            params={
+                "dictionaries": [(e.name, sections[e.name]) for e in group],
+                "train": self.resolved["train"],
+                "seeds": {name: list(own) for name, own in seeds.items()},
+            },
+            inputs=[self.recorded[condition].key],
+            resumable=True,
+        )
+
+    def _analyse(self, name: str, cls: type[Analysis], params: Config) -> Stage:
+        context = RunContext(
+            self.listening,
+            {condition: stage.folder for condition, stage in self.recorded.items()},
+            {key: stage.folder for key, stage in self.fitted.items()},
+            self.progress.advance,
+        )
+
+        def build(folder: Path) -> None:
+            analysis = cls()
+            result = analysis.run(context, params)
+            keep_result(folder, name, analysis, result)
+
+        stage = self._stage(
+            f"analyse {name}",
+            build,
+            version=cls.version,
+            params={
+                "analysis": cls.registered_name,
+                "params": params.model_dump(mode="json"),
+                "seed": self.spec.seed,
+            },
+            inputs=[stage.key for stage in (*self.recorded.values(), *self.fitted.values())],
+        )
+        self.workspace.publish(stage.folder, f"results/{name}")
+        return stage
+
+    def _keep_clips(self, answered: list[Stage]) -> None:
+        stage = self._stage(
+            "keep the sounds that pages play",
+            lambda folder: keep_clips(
+                folder, [done.folder for done in answered], self.listening, self.progress
+            ),
+            params={},
+            inputs=[self.recorded[BASE].key, *(done.key for done in answered)],
+        )
+        self.workspace.publish(stage.folder, "clips")
+
+    def manifest(self, said: list[str]) -> dict[str, Any]:
+        """Provenance of the finished run."""
+        listening = self.listening
+        corpora = {str(c): listening.corpus(c) for c in self.recorded}
+        return {
+            "name": self.spec.name,
+            "spec": self.resolved,
+            "spec_digest": digest_of(repr(self.resolved)),
+            "environment": environment(),
+            "seeds": {"run": self.spec.seed, "dictionaries": list(self.spec.train.seeds)},
+            "recordings": len(corpora[str(BASE)].recordings),
+            "inputs": {r.recording_id: r.digest for r in corpora[str(BASE)].recordings},
+            "sides": {
+                name: {side: [r.recording_id for r in rs] for side, rs in corpus.sides.items()}
+                for name, corpus in corpora.items()
+            },
+            "skipped": [asdict(skip) for _, skip in sorted(listening.skipped.items())],
+            "weights": {str(c.weights): listening.digest(c.weights) for c in self.recorded},
+            "receipts": [asdict(one) for one in listening.receipts("trained")],
+            "times": {tap: time.to_json() for tap, time in listening.times().items()},
+            "stages": [
+                {"name": s.name, "key": s.key, "seconds": round(s.seconds, 3), "reused": s.reused}
+                for s in self.workspace.stages
+            ],
+            "warnings": said,
+            "outputs": digests_below(self.workspace.root),
+        }
+
+
+def _groups(entries: Sequence[DictionarySpec]) -> list[list[DictionarySpec]]:
+    """Dictionaries of the same vectors, which train on one pass."""
+    groups: dict[tuple[str, int], list[DictionarySpec]] = {}
+    for entry in entries:
+        groups.setdefault((entry.of, entry.lag if entry.of == "generators" else 1), []).append(
+            entry
+        )
+    return list(groups.values())

@@ -1,0 +1,176 @@
+"""The stages that touch the model: recording response vectors, and fitting dictionaries to them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from auscult.analyses.base import Condition
+from auscult.core.timebase import TimeBase
+from auscult.dictionaries.base import Dictionary, Provenance
+from auscult.dictionaries.train import TrainingJob, TrainSettings, train
+from auscult.experiment.listening import Listening, stacked
+from auscult.experiment.progress import Progress, ticker
+from auscult.experiment.spec import DictionarySpec, Spec
+from auscult.sounds.base import SoundClip, silence_mask
+from auscult.store.reader import ActivationStore
+from auscult.store.writer import StoreWriter
+from auscult.taps.capture import run_capture
+
+_BLOCK_S = 0.01  # silence is judged in blocks of 10 ms
+
+
+def tap_folder(tap: str) -> str:
+    """Name of a tap's folder: its address with what file systems dislike replaced."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in tap)
+
+
+def record(listening: Listening, condition: Condition, folder: Path, progress: Progress) -> None:
+    """Run a condition's clips through the model once and store every tap's response vectors.
+
+    Batches are a function of the clips alone, so that a resumed recording sees the same ones and
+    leaves the same bytes: a batch of which anything is missing is computed again, and only what is
+    missing is kept.
+    """
+    spec = listening.spec
+    model = listening.model(condition.weights)
+    taps = [tap.address for tap in listening.taps]
+    times = listening.times()
+    widths = _widths(listening, condition, taps)
+    writers = {
+        tap: StoreWriter(
+            folder / tap_folder(tap),
+            d_in=widths[tap],
+            time=times[tap],
+            sampling=spec.record.sampling,
+            seed=spec.seed,
+            provenance={"tap": tap, "model": model.name, "condition": str(condition)},
+            dtype=spec.record.dtype,
+        )
+        for tap in taps
+    }
+    total = sum(len(side) for side in listening.corpus(condition).sides.values())
+    seen: set[str] = set()
+    tick = ticker(progress, total)
+    try:
+        for batch in _batches(listening.clips(condition), spec.record.batch_clips):
+            seen.update(clip.recording_id for clip in batch)
+            missing = [
+                [c.clip_id for c in batch if c.clip_id not in writers[tap].done] for tap in taps
+            ]
+            if any(missing):
+                heard = run_capture(model, stacked(batch), taps)
+                for tap, wanted in zip(taps, missing, strict=True):
+                    _add(writers[tap], batch, set(wanted), heard[tap].values, times[tap], spec)
+            tick(len(seen))
+    except BaseException:
+        for writer in writers.values():
+            writer.close()
+        raise
+    for writer in writers.values():
+        writer.finish()
+
+
+def _widths(listening: Listening, condition: Condition, taps: list[str]) -> dict[str, int]:
+    """Width of each tap's response vectors, from the first clip."""
+    first = next(listening.clips(condition))
+    heard = run_capture(listening.model(condition.weights), stacked([first]), taps)
+    return {tap: heard[tap].d_in for tap in taps}
+
+
+def _batches(clips: Iterator[SoundClip], size: int) -> Iterator[list[SoundClip]]:
+    """Consecutive clips of one length, at most ``size`` at a time."""
+    for _, same in groupby(clips, key=lambda clip: clip.audio.n_samples):
+        batch: list[SoundClip] = []
+        for clip in same:
+            batch.append(clip)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def _add(
+    writer: StoreWriter,
+    batch: list[SoundClip],
+    wanted: set[str],
+    values: torch.Tensor,
+    time: TimeBase,
+    spec: Spec,
+) -> None:
+    for row, clip in enumerate(batch):
+        if clip.clip_id in wanted:
+            writer.add(
+                clip.clip_id,
+                clip.recording_id,
+                values[row],
+                valid=valid_frames(clip, values.shape[1], time, spec.record.silence_db),
+                labels=dict(clip.labels),
+            )
+
+
+def valid_frames(
+    clip: SoundClip, n_frames: int, time: TimeBase, silence_db: float | None
+) -> np.ndarray:
+    """Frames whose hop begins within the sound.
+
+    Not in its padding and not in a silent 10-ms block.
+    """
+    starts = np.array([int(i * time.hop) for i in range(n_frames)])
+    valid = starts < clip.n_valid
+    if silence_db is not None:
+        block = max(1, round(_BLOCK_S * clip.audio.sample_rate))
+        silent = silence_mask(clip.audio, block, silence_db)
+        valid &= ~silent[np.minimum(starts // block, len(silent) - 1)]
+    return valid
+
+
+def fit(
+    spec: Spec,
+    store: ActivationStore,
+    entries: list[DictionarySpec],
+    seeds: Mapping[str, tuple[int, ...]],
+    provenance: Provenance,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    """Fit the dictionaries of one kind of vector.
+
+    All seeds side by side on one pass over the data.
+    """
+    entry = entries[0]
+    source: Any = store if entry.of == "responses" else store.generators(entry.lag)
+    jobs = []
+    for which in entries:
+        cls, params = which.parsed()
+        for seed in seeds[which.name]:
+            built = cls.build(params, source.d_in, seed, source.statistics)
+            built.provenance = replace(provenance, time=store.time)
+            jobs.append(TrainingJob(built, f"{_slug(which.name)}-seed-{seed}", seed))
+    settings = TrainSettings(**spec.train.model_dump(exclude={"seeds"}))
+    trained = train(
+        jobs,
+        source,
+        settings,
+        folder / "training",
+        lambda done, total: progress.advance(done / max(total, 1)),
+    )
+    for job, dictionary in zip(jobs, trained, strict=True):
+        dictionary.save(folder / "dictionaries" / job.name)
+
+
+def load_fitted(folder: Path, name: str, seeds: tuple[int, ...]) -> list[Dictionary]:
+    """The dictionaries that :func:`fit` left under one name."""
+    return [
+        Dictionary.load(folder / "dictionaries" / f"{_slug(name)}-seed-{seed}") for seed in seeds
+    ]
+
+
+def _slug(name: str) -> str:
+    """A dictionary's name as a file name."""
+    return "".join(letter if letter.isalnum() or letter in "_.+-" else "_" for letter in name)

@@ -1,0 +1,1 @@
+"""Measures that several analyses share: pure functions on NumPy arrays, no torch, no files."""

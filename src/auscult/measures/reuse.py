@@ -1,0 +1,192 @@
+"""Reuse of directions over sounds, repeated paths, clustering along directions (METHODS A-21)."""
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from auscult.core.errors import ConfigError
+from auscult.measures.geometry import nearest_atom, unit_rows
+from auscult.measures.matching import random_directions
+from auscult.measures.statistics import jensen_shannon
+
+
+def usage_by_group(
+    labels: Int[np.ndarray, " n"], groups: Shaped[np.ndarray, " n"], n_labels: int
+) -> Float[np.ndarray, "group label"]:
+    """Histogram of labels in each group (recording, genre), rows in sorted order of groups.
+
+    Negative labels (standstill, not assigned) are left out; the rows sum to 1 or are zero.
+    """
+    _, which = np.unique(groups, return_inverse=True)
+    n_groups = int(which.max(initial=-1)) + 1
+    known = labels >= 0
+    cells = which[known] * n_labels + labels[known]
+    counts = np.bincount(cells, minlength=n_groups * n_labels).reshape(n_groups, n_labels)
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
+
+
+def mean_distance(histograms: Float[np.ndarray, "group label"]) -> float:
+    """Mean Jensen–Shannon distance over all pairs of groups, 0 to 1 (METHODS A-21 i)."""
+    n = len(histograms)
+    pairs = [
+        jensen_shannon(histograms[i], histograms[j]) for i in range(n) for j in range(i + 1, n)
+    ]
+    known = [distance for distance in pairs if not np.isnan(distance)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def shuffled_distance(
+    labels: Int[np.ndarray, " n"],
+    groups: Shaped[np.ndarray, " n"],
+    n_labels: int,
+    rng: np.random.Generator,
+    repeats: int = 20,
+) -> float:
+    """Mean distance that groups of the same sizes have when frames are dealt out at random.
+
+    The floor for :func:`mean_distance`: small groups differ by chance alone.
+    """
+    return float(
+        np.mean(
+            [
+                mean_distance(usage_by_group(rng.permutation(labels), groups, n_labels))
+                for _ in range(repeats)
+            ]
+        )
+    )
+
+
+def shared_by_most(
+    histograms: Float[np.ndarray, "group label"], share: float = 0.9, least: float = 0.0
+) -> float:
+    """Share of the directions in use that at least ``share`` of the groups use (METHODS A-21 i).
+
+    Args:
+        histograms: Usage per group.
+        share: Of the groups.
+        least: A group uses a direction whose share of its frames is above this.
+    """
+    used = histograms > least
+    anywhere = used.any(axis=0)
+    if not anywhere.any():
+        return float("nan")
+    return float(np.mean(used[:, anywhere].mean(axis=0) >= share - 1e-12))
+
+
+def path_distance(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
+    """Dynamic time warping distance of two paths per step of the warping (METHODS A-21 iii).
+
+    Euclidean cost, steps (1,1), (1,0), (0,1), ends fixed (Sakoe & Chiba 1978). Divided by n + m, so
+    that diagonal steps count twice as in the symmetric form. In the unit of the vectors.
+    """
+    if not len(a) or not len(b):
+        raise ConfigError("a path without frames has no distance to another")
+    cost = np.linalg.norm(a[:, None].astype(np.float64) - b[None], axis=2)
+    n, m = cost.shape
+    total = np.full((n + 1, m + 1), np.inf)
+    total[0, 0] = 0
+    # Cells of one antidiagonal do not depend on each other.
+    for k in range(2, n + m + 1):
+        i = np.arange(max(1, k - m), min(n, k - 1) + 1)
+        j = k - i
+        here = cost[i - 1, j - 1]
+        straight = total[i - 1, j - 1] + 2 * here
+        bent = np.minimum(total[i - 1, j], total[i, j - 1]) + here
+        total[i, j] = np.minimum(straight, bent)
+    return float(total[n, m] / (n + m))
+
+
+def hopkins(
+    x: Float[np.ndarray, "n d"],
+    rng: np.random.Generator,
+    n_probes: int = 300,
+    n_most: int = 5000,
+) -> float:
+    """Hopkins statistic of directions against a Gaussian of the same covariance (METHODS A-21 iv).
+
+    Compares distances to the nearest data from Gaussian points with those from data points, all on
+    the unit sphere: 0.5 as clustered as the Gaussian, towards 1 more clustered. Bias: 0.5 ± 0.03
+    for a few hundred probes; frames of one clip repeat one another and look clustered, so draw
+    frames that are far apart.
+
+    Args:
+        x: Vectors, centred or not; rows of zeros are left out.
+        rng: Draws points.
+        n_probes: Number of probes of each kind.
+        n_most: Data kept for the search.
+    """
+    x = x[np.any(x != 0, axis=1)].astype(np.float64)
+    n_probes = min(n_probes, len(x) // 2)
+    if n_probes < 2:
+        raise ConfigError(f"{len(x)} vectors are too few to see whether they cluster")
+    rows = rng.permutation(len(x))[: n_most + n_probes]
+    probes, data = unit_rows(x[rows[:n_probes]]), unit_rows(x[rows[n_probes:]])
+    from_data = _nearest_distance(probes, data)
+    from_null = _nearest_distance(unit_rows(_gaussian_like(x, n_probes, rng)), data)
+    return float(from_null.sum() / (from_null.sum() + from_data.sum()))
+
+
+def _gaussian_like(x: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    covariance = np.cov(x.T).reshape(x.shape[1], x.shape[1])
+    values, axes = np.linalg.eigh(covariance)
+    scaled = rng.standard_normal((n, x.shape[1])) * np.sqrt(np.clip(values, 0, None))
+    return np.asarray(x.mean(axis=0) + scaled @ axes.T)
+
+
+def _nearest_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    cosines = (a @ b.T).max(axis=1)
+    return np.asarray(np.sqrt(np.maximum(2 - 2 * cosines, 0)))
+
+
+def gap_statistic(
+    x: Float[np.ndarray, "n d"],
+    n_clusters: int,
+    rng: np.random.Generator,
+    repeats: int = 10,
+    n_rounds: int = 20,
+) -> tuple[float, float]:
+    """Gap of directional clustering against Gaussians of the same covariance (METHODS A-21 iv).
+
+    log of the dispersion 1 − mean cosine to the nearest of ``n_clusters`` centres, for the Gaussian
+    minus for the data (after Tibshirani, Walther & Hastie 2001): above 0 the data cluster more.
+
+    Returns:
+        The gap, and its standard error √(1 + 1/repeats) · s.d. over Gaussian draws.
+    """
+    x = x[np.any(x != 0, axis=1)].astype(np.float64)
+    found = np.log(_dispersion_of(x, n_clusters, rng, n_rounds))
+    null = [
+        np.log(_dispersion_of(_gaussian_like(x, len(x), rng), n_clusters, rng, n_rounds))
+        for _ in range(repeats)
+    ]
+    return float(np.mean(null) - found), float(np.std(null) * np.sqrt(1 + 1 / repeats))
+
+
+def _dispersion_of(x: np.ndarray, n: int, rng: np.random.Generator, n_rounds: int) -> float:
+    centres = spherical_centres(x, n, rng, n_rounds)
+    return max(1 - float(nearest_atom(x, centres)[1].mean()), 1e-12)
+
+
+def spherical_centres(
+    x: Float[np.ndarray, "n d"], n: int, rng: np.random.Generator, n_rounds: int = 20
+) -> Float[np.ndarray, "m d"]:
+    """Centres of spherical k-means from random data: the null dictionary of METHODS A-4 and A-17.
+
+    An empty cluster keeps its centre. For dictionaries in earnest use ``auscult.dictionaries``.
+    """
+    unit = unit_rows(x.astype(np.float64))
+    centres = unit[rng.choice(len(unit), n, replace=len(unit) < n)]
+    for _ in range(n_rounds):
+        index, _ = nearest_atom(unit, centres)
+        sums = np.zeros_like(centres)
+        np.add.at(sums, index[index >= 0], unit[index >= 0])
+        fresh = unit_rows(sums)
+        centres = np.where(np.any(fresh != 0, axis=1, keepdims=True), fresh, centres)
+    return centres
+
+
+def random_subspace_atoms(
+    x: Float[np.ndarray, "n d"], n: int, rank: int, rng: np.random.Generator
+) -> Float[np.ndarray, "m d"]:
+    """Random unit directions within the data's own principal subspace (METHODS §1.3, 2)."""
+    _, axes = np.linalg.eigh(np.cov(x.T.astype(np.float64)))
+    return random_directions(n, rank, rng, axes[:, ::-1][:, :rank].T)

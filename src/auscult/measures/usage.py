@@ -1,0 +1,175 @@
+"""How often a dictionary's directions are used, and how alike they are (METHODS A-12, A-15)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from auscult.measures.matching import cosine_matrix, random_directions
+from auscult.measures.statistics import effective_number, gini, smallest_covering
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Counts of use, which add up over chunks, and the three definitions of usage (METHODS A-12).
+
+    Attributes:
+        n: Number of vectors.
+        n_top: Vectors in which each atom has the greatest activation.
+        n_strong: Vectors of which each atom carries at least a given share of the norm.
+        energy: Energy of each atom's own contribution, Σ z² ‖d‖².
+    """
+
+    n: int
+    n_top: Int[np.ndarray, " m"]
+    n_strong: Int[np.ndarray, " m"]
+    energy: Float[np.ndarray, " m"]
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.n + other.n,
+            self.n_top + other.n_top,
+            self.n_strong + other.n_strong,
+            self.energy + other.energy,
+        )
+
+    @property
+    def top(self) -> Float[np.ndarray, " m"]:
+        """Share of vectors in which each atom is on top; sums to at most 1."""
+        return np.asarray(self.n_top / max(self.n, 1))
+
+    @property
+    def strong(self) -> Float[np.ndarray, " m"]:
+        """Share of vectors in which each atom is highly active; need not sum to 1."""
+        return np.asarray(self.n_strong / max(self.n, 1))
+
+    @property
+    def energy_share(self) -> Float[np.ndarray, " m"]:
+        """Share of each atom in the sum of all contributions' energies; sums to 1 unless all are 0.
+
+        Bias: what two similar atoms both carry counts for both.
+        """
+        return np.asarray(self.energy / max(float(self.energy.sum()), 1e-300))
+
+
+def measure_usage(
+    acts: Float[np.ndarray, "n m"],
+    atoms: Float[np.ndarray, "m d"],
+    x: Float[np.ndarray, "n d"],
+    strong_share: float = 0.25,
+) -> Usage:
+    """Count the use of every atom; add the answers of several chunks (METHODS A-12).
+
+    Args:
+        acts: Activations; their absolute values count, so signed codes are fine.
+        atoms: Directions.
+        x: The vectors that were encoded.
+        strong_share: An atom is highly active where ‖z d‖ is at least this share of ‖x‖.
+    """
+    size = np.abs(acts) * np.linalg.norm(atoms, axis=1)
+    norms = np.linalg.norm(x, axis=1)
+    m, strength = acts.shape[1], np.abs(acts)
+    active = strength.max(axis=1, initial=0.0) > 0
+    strong = (size >= strong_share * norms[:, None]) & (size > 0)
+    return Usage(
+        len(acts),
+        np.bincount(strength[active].argmax(axis=1), minlength=m) if m else np.zeros(0, np.int64),
+        strong.sum(axis=0),
+        np.square(size, dtype=np.float64).sum(axis=0),
+    )
+
+
+@dataclass(frozen=True)
+class UsageSummary:
+    """Concentration of usage (METHODS A-12).
+
+    Attributes:
+        n80: Smallest number of atoms that cover 80 % of the summed usage.
+        n90: The same for 90 %.
+        n95: The same for 95 %.
+        gini: 0 all alike, towards 1 all in one.
+        effective_number: exp of the entropy, from 1 to the number of atoms.
+        unused_share: Share of atoms that are never used.
+    """
+
+    n80: int
+    n90: int
+    n95: int
+    gini: float
+    effective_number: float
+    unused_share: float
+
+
+def usage_summary(shares: Float[np.ndarray, " m"]) -> UsageSummary:
+    """Summarise usage by any definition; the shares need not sum to 1 (METHODS A-12, A-15)."""
+    return UsageSummary(
+        smallest_covering(shares, 0.8),
+        smallest_covering(shares, 0.9),
+        smallest_covering(shares, 0.95),
+        gini(shares),
+        effective_number(shares),
+        float(np.mean(shares <= 0)),
+    )
+
+
+def most_used(shares: Float[np.ndarray, " m"], n: int) -> Int[np.ndarray, " n_most"]:
+    """Indices of the most used atoms, most used first; equals in the order of their index."""
+    return np.argsort(-shares, kind="stable")[:n]
+
+
+def active_fraction(
+    shares: Float[np.ndarray, " m"], thresholds: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, " k"]:
+    """Fraction of atoms whose usage is above each threshold (METHODS A-15, the caption)."""
+    return np.asarray((shares[:, None] > thresholds).mean(axis=0))
+
+
+def redundancy(atoms: Float[np.ndarray, "m d"], signed: bool = False) -> tuple[float, float]:
+    """Mean and highest cosine between different atoms (METHODS A-12); NaN for fewer than two."""
+    if len(atoms) < 2:
+        return float("nan"), float("nan")
+    cosines = cosine_matrix(atoms, atoms, signed)
+    others = cosines[~np.eye(len(atoms), dtype=np.bool_)]
+    return float(others.mean()), float(others.max())
+
+
+def random_redundancy(
+    n: int, d: int, rng: np.random.Generator, repeats: int = 100, signed: bool = False
+) -> tuple[float, float]:
+    """Mean and highest cosine of random directions of an effective dimension (METHODS A-12)."""
+    found = [redundancy(random_directions(n, d, rng), signed) for _ in range(repeats)]
+    mean, highest = np.mean(found, axis=0)
+    return float(mean), float(highest)
+
+
+def least_alike(atoms: Float[np.ndarray, "m d"], signed: bool = False) -> tuple[int, int]:
+    """The two atoms with the lowest mutual cosine (METHODS A-12, figure 6)."""
+    cosines = cosine_matrix(atoms, atoms, signed)
+    np.fill_diagonal(cosines, np.inf)
+    first, second = np.unravel_index(int(cosines.argmin()), cosines.shape)
+    return int(first), int(second)
+
+
+def deviation(
+    x: Float[np.ndarray, "n d"], members: Bool[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
+    """How the vectors of a feature deviate from all (METHODS A-5), plainly and as Cohen's d.
+
+    Cohen's d compares members with all others, in units of their pooled standard deviation; NaN
+    where a channel is constant or a side has fewer than two vectors.
+
+    Args:
+        x: All response vectors.
+        members: True for those assigned to the feature.
+    """
+    inside, outside = x[members].astype(np.float64), x[~members].astype(np.float64)
+    if len(inside) < 2 or len(outside) < 2:
+        nothing = np.full(x.shape[1], np.nan)
+        mean = inside.mean(axis=0) if len(inside) else nothing
+        return mean - x.mean(axis=0, dtype=np.float64), nothing
+    spread = np.square(inside - inside.mean(axis=0)).sum(axis=0)
+    spread += np.square(outside - outside.mean(axis=0)).sum(axis=0)
+    pooled = np.sqrt(spread / (len(x) - 2))
+    difference = inside.mean(axis=0) - outside.mean(axis=0)
+    cohens_d = np.divide(difference, pooled, out=np.full(x.shape[1], np.nan), where=pooled > 0)
+    return inside.mean(axis=0) - x.mean(axis=0, dtype=np.float64), cohens_d

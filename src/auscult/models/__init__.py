@@ -1,0 +1,1 @@
+"""Adapters: what a model's weights do not tell (rate, layout, roles of its layers, how it decodes)."""

@@ -1,0 +1,105 @@
+"""Networks that have learnt nothing but are alive: fresh weights, and the statistics that go with them."""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import parametrize
+
+from auscult.core.rng import seed_of
+
+
+@torch.no_grad()
+def redraw_weights(module: nn.Module, seed: int) -> None:
+    """Re-initialise every layer that has ``reset_parameters``, under ``seed``.
+
+    A weight-normalised layer computes ``weight`` from what it stores, so its own initialiser would write
+    into a temporary tensor and change nothing; its weight is drawn here and handed to the parametrisation.
+    torch's global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, "weights"))
+        for layer in module.modules():
+            if parametrize.is_parametrized(layer):
+                _redraw_parametrized(layer)
+            elif hasattr(layer, "weight_v") and hasattr(layer, "weight_g"):
+                _redraw_weight_norm(layer)
+            elif callable(reset := getattr(layer, "reset_parameters", None)):
+                reset()
+
+
+def _redraw_parametrized(layer: nn.Module) -> None:
+    names = [name for name, _ in layer.parametrizations.items()]  # type: ignore[operator, union-attr]
+    for name in names:
+        drawn = torch.empty_like(getattr(layer, name))
+        _draw(drawn)
+        setattr(layer, name, drawn)
+    _redraw_bias(layer)
+
+
+def _redraw_weight_norm(layer: nn.Module) -> None:
+    gain, direction = layer.weight_g, layer.weight_v
+    _draw(direction)  # type: ignore[arg-type]
+    axes = [axis for axis in range(direction.ndim) if gain.shape[axis] == 1]  # type: ignore[union-attr, operator, arg-type]
+    gain.copy_(torch.linalg.vector_norm(direction, dim=axes, keepdim=True))  # type: ignore[union-attr, operator, arg-type]
+    _redraw_bias(layer)
+
+
+def _draw(weight: Tensor) -> None:
+    """He-uniform for matrices and filters (He et al. 2015, section 2.2), small normal for the rest."""
+    if weight.ndim > 1:
+        nn.init.kaiming_uniform_(weight, nonlinearity="relu")
+    else:
+        nn.init.normal_(weight, std=0.1)
+
+
+def _redraw_bias(layer: nn.Module) -> None:
+    bias = getattr(layer, "bias", None)
+    if isinstance(bias, nn.Parameter):
+        nn.init.zeros_(bias)
+
+
+@torch.no_grad()
+def recalibrate_norms(module: nn.Module, run: Callable[[], object]) -> None:
+    """Take the statistics of every batch norm from one pass, the average over all calls within it.
+
+    The statistics of a trained network do not fit fresh weights, and those of a fresh one (mean 0,
+    variance 1) let a deep network ignore its input.
+    """
+    norms = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    norms = [norm for norm in norms if norm.track_running_stats]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.train()
+            norm.momentum = None
+        run()
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.eval()
+            norm.momentum = momentum
+
+
+@torch.no_grad()
+def fill_codebooks(
+    codebooks: list[Tensor], latents: Float[Tensor, "n d_latent"], seed: int
+) -> None:
+    """Fill the tables of a residual quantiser, in place, from what each level would have to code.
+
+    The entries of a level are residual vectors picked at random, spread by a tenth of the residual's
+    deviation so that no two are equal; the next level gets what the nearest entry leaves over. Without
+    this a fresh EnCodec has all-zero tables: every code is 0 and no test on it can fail.
+    """
+    residual = latents.clone()
+    for level, codebook in enumerate(codebooks):
+        rng = torch.Generator().manual_seed(seed_of(seed, "codebook", level))
+        picked = torch.randint(len(residual), (len(codebook),), generator=rng)
+        noise = torch.randn(codebook.shape, generator=rng)
+        codebook.copy_(residual[picked] + 0.1 * residual.std(0) * noise)
+        nearest = torch.cdist(residual, codebook).argmin(-1)
+        residual = residual - codebook[nearest]

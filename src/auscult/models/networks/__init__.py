@@ -1,0 +1,1 @@
+"""Network definitions: plain `nn.Module`s, without anything auscult knows about them."""

@@ -1,0 +1,179 @@
+"""Any network of one's own: a Python file (or module) and the function in it that returns an ``nn.Module``."""
+
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from auscult.core.config import Config
+from auscult.core.errors import ConfigError, UnknownNameError, UserError
+from auscult.models.base import MODELS, AudioModel, Codec, Layout, Method, Tap, Weights
+from auscult.models.initial import recalibrate_norms, redraw_weights
+from auscult.models.loading import accepts, call_factory, find_factory
+from auscult.models.patterns import matches
+from auscult.models.stimulus import harmonic_noise
+from auscult.models.survey import survey
+from auscult.models.weights import shuffle_weights
+
+
+@MODELS.register("python")
+class PythonModel(AudioModel):
+    """A network that a function of the user's own code returns.
+
+    Taps are the modules that fire, under their own paths; methods named as ``encode`` and ``quantise``
+    add the roles ``latent`` and ``latent.q``.
+    """
+
+    class Params(Config):
+        """Where the network is and what its code does not say."""
+
+        path: str
+        """A ``.py`` file, the folder of a package, or a dotted module name."""
+        factory: str
+        """Name of the function (or class) that returns the network."""
+        args: dict[str, Any] = {}
+        """Arguments for the function."""
+        sample_rate: int | None = Field(default=None, gt=0)
+        """Samples per second that it listens at; its own ``sample_rate`` attribute when not given."""
+        n_channels: int = Field(default=1, ge=1)
+        """Channels that it listens to: it is called with ``[batch channel time]``."""
+        weights_argument: str | None = None
+        """Argument of the function that asks for random weights when true; without one, every layer that
+        has ``reset_parameters`` is drawn afresh and batch norms are calibrated on synthetic sound."""
+        layouts: dict[str, Layout] = {}
+        """Order of the axes at taps where the kind of module does not tell it: tap or glob to layout."""
+        forward: str | list[str] = []
+        """Method to call instead of ``forward``; of several, each gets what the one before returned."""
+        encode: str | list[str] = []
+        """Method (or several in a row) from waveform to latents ``[batch d_latent frame]``."""
+        quantise: str | list[str] = []
+        """Method (or several in a row) from latents to the latents that its codes stand for."""
+        decode: str | list[str] = []
+        """Method (or several in a row) from latents to waveform."""
+        probe_samples: int = Field(default=0, ge=0)
+        """Length of a clip that suits the network, for probes; 0 for a second, or longer where needed."""
+
+    def __init__(self, module: nn.Module, params: "PythonModel.Params", weights: Weights) -> None:
+        self.module = module
+        self.params = params
+        self.weights = weights
+        self.name = params.factory
+        self.n_channels = params.n_channels
+        self.sample_rate = _sample_rate(module, params)
+        self.labels = _labels(module)
+        self.probe_samples = params.probe_samples
+        self._run = _chain(module, params.forward) if params.forward else module
+        self.codec = _codec(module, params)
+        self._taps: list[Tap] | None = None
+
+    @classmethod
+    def build(cls, params: "PythonModel.Params", weights: Weights, seed: int) -> "PythonModel":
+        """Call the factory; ``random`` through its own argument where it has one, else by re-initialising.
+
+        Raises:
+            UserError: The file, the function or a method is missing, fails, or gives no network.
+        """
+        function = find_factory(params.path, params.factory)
+        arguments = dict(params.args)
+        if weights == "random" and params.weights_argument:
+            arguments[params.weights_argument] = True
+            if "seed" not in arguments and accepts(function, "seed"):
+                arguments["seed"] = seed
+        module = call_factory(params.path, params.factory, arguments)
+        if not isinstance(module, nn.Module):
+            raise UserError(
+                f"{params.factory}() of {params.path} returned a {type(module).__name__} "
+                f"and not a torch.nn.Module"
+            )
+        model = cls(module.eval(), params, weights)
+        if weights == "shuffled":
+            shuffle_weights(module, seed)
+        elif weights == "random" and not params.weights_argument:
+            redraw_weights(module, seed)
+        if weights != "trained" and not (weights == "random" and params.weights_argument):
+            recalibrate_norms(
+                module, lambda: model.forward(model.probe_sound(n_clips=4, seed=seed))
+            )
+        return model
+
+    def forward(self, waveform: Float[Tensor, "batch channel time"]) -> Any:
+        """Call the network, or the methods named in its place."""
+        return self._run(waveform)
+
+    def probe_sound(self, n_clips: int = 1, seed: int = 0) -> Float[Tensor, "n_clips channel time"]:
+        """Synthetic sound of a length that suits the network."""
+        n_samples = self.probe_samples or self.sample_rate
+        return harmonic_noise(self.sample_rate, self.n_channels, n_samples, n_clips, seed)
+
+    def taps(self) -> list[Tap]:
+        """Every module that fires on synthetic sound, in firing order, after the codec's own roles."""
+        if self._taps is None:
+            fired = survey(self.module, lambda: self.forward(self.probe_sound()))
+            modules = [Tap(f.path, layout=self._layout(f.path)) for f in fired if f.path]
+            self._taps = [*self._codec_taps(), *modules]
+        return self._taps
+
+    def _codec_taps(self) -> list[Tap]:
+        named = {"latent": _names(self.params.encode), "latent.q": _names(self.params.quantise)}
+        return [
+            Tap("", role, self._layout(role) or "bct", {"out": Method(names[-1])})
+            for role, names in named.items()
+            if names
+        ]
+
+    def _layout(self, address: str) -> Layout | None:
+        exact = self.params.layouts.get(address)
+        globs = (v for pattern, v in self.params.layouts.items() if matches(pattern, address))
+        return exact or next(globs, None)
+
+
+def _names(names: str | list[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _chain(module: nn.Module, names: str | list[str]) -> Callable[[Any], Any]:
+    """Call methods in a row, looked up at each call, so that a wrapped method is used while it is wrapped.
+
+    Raises:
+        UnknownNameError: The network has no such method.
+    """
+    for name in _names(names):
+        if not callable(getattr(module, name, None)):
+            known = [n for n in dir(type(module)) if n not in dir(nn.Module)]
+            raise UnknownNameError(f"method of {type(module).__name__}", name, known)
+    return lambda x: reduce(lambda value, name: getattr(module, name)(value), _names(names), x)
+
+
+def _codec(module: nn.Module, params: PythonModel.Params) -> Codec | None:
+    if bool(params.encode) != bool(params.decode):
+        raise ConfigError("model: encode and decode make a codec together, give both or neither")
+    if not params.encode:
+        if params.quantise:
+            raise ConfigError("model: quantise needs encode and decode as well")
+        return None
+    quantise = _chain(module, params.quantise) if params.quantise else None
+    return Codec(_chain(module, params.encode), _chain(module, params.decode), quantise)
+
+
+def _sample_rate(module: nn.Module, params: PythonModel.Params) -> int:
+    own = getattr(module, "sample_rate", None)
+    rate = params.sample_rate if params.sample_rate is not None else own
+    if not isinstance(rate, int):
+        raise ConfigError(
+            f"model.sample_rate: {params.factory}() returns a network without a sample_rate "
+            f"attribute, so say at how many samples per second it listens"
+        )
+    if params.sample_rate is not None and isinstance(own, int) and own != params.sample_rate:
+        raise ConfigError(
+            f"model.sample_rate says {params.sample_rate} Hz, the network itself says {own} Hz"
+        )
+    return rate
+
+
+def _labels(module: nn.Module) -> tuple[str, ...]:
+    labels = getattr(module, "labels", ())
+    usable = isinstance(labels, list | tuple) and all(isinstance(label, str) for label in labels)
+    return tuple(labels) if usable else ()

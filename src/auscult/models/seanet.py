@@ -1,0 +1,222 @@
+"""The codec of the EnCodec family (METHODS 2.3): its roles, its time bases, its way to latents and back.
+
+Shared by ``encodec`` (published weights, any size) and ``mini-encodec`` (the bundled miniature); both run the
+implementation of transformers.
+"""
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from auscult.core.errors import AudioError, ConfigError
+from auscult.core.rng import seed_of
+from auscult.core.timebase import TimeBase
+from auscult.models.base import Codec, Method, Side, Tap
+from auscult.models.initial import fill_codebooks
+from auscult.models.stimulus import harmonic_noise
+from auscult.models.survey import kind_of
+
+_ROLES = {
+    "EncodecConv1d": "conv",
+    "EncodecResnetBlock": "res",
+    "EncodecConvTranspose1d": "up",
+    "EncodecLSTM": "lstm",
+}
+
+Times = dict[tuple[str, Side], TimeBase]
+
+
+class Seanet:
+    """A SEANet codec with a residual quantiser.
+
+    Args:
+        module: transformers' ``EncodecModel`` in eval mode.
+        bandwidth_kbps: Which levels of the quantiser take part; None for all.
+    """
+
+    def __init__(self, module: Any, bandwidth_kbps: float | None) -> None:
+        config = module.config
+        known = [float(rate) for rate in config.target_bandwidths]
+        if bandwidth_kbps is not None and bandwidth_kbps not in known:
+            listed = ", ".join(f"{rate:g}" for rate in known)
+            raise ConfigError(f"model.bandwidth_kbps: {bandwidth_kbps:g} is none of {listed}")
+        self.module = module
+        self.bandwidth_kbps = bandwidth_kbps
+        self.sample_rate = int(config.sampling_rate)
+        self.n_channels = int(config.audio_channels)
+        self.n_levels = min(
+            module.quantizer.get_num_quantizers_for_bandwidth(bandwidth_kbps),
+            len(module.quantizer.layers),
+        )
+        self.longest_samples: int | None = config.chunk_length
+        self.times = _times(module, self.sample_rate, self.n_levels)
+
+    def encode(
+        self, waveform: Float[Tensor, "batch channel time"]
+    ) -> Float[Tensor, "batch d_latent frame"]:
+        """Waveform to latents; a model that normalises loudness does it per clip.
+
+        Raises:
+            AudioError: A clip longer than the segments that the model was made for.
+        """
+        n_samples = waveform.shape[-1]
+        if self.longest_samples is not None and n_samples > self.longest_samples:
+            raise AudioError(
+                f"this codec hears segments of {self.longest_samples / self.sample_rate:g} s and "
+                f"normalises over each: cut clips to that length, got {n_samples / self.sample_rate:g} s"
+            )
+        if self.module.config.normalize:
+            loudness = waveform.mean(1, keepdim=True).square().mean(-1, keepdim=True).sqrt()
+            waveform = waveform / (loudness + 1e-8)
+        latents: Tensor = self.module.encoder(waveform)
+        return latents
+
+    def quantise(
+        self, latents: Float[Tensor, "batch d_latent frame"]
+    ) -> Float[Tensor, "batch d_latent frame"]:
+        """Latents to the sum of the entries that their codes stand for."""
+        codes = self.module.quantizer.encode(latents, self.bandwidth_kbps)
+        quantised: Tensor = self.module.quantizer.decode(codes)
+        return quantised
+
+    def decode(
+        self, latents: Float[Tensor, "batch d_latent frame"]
+    ) -> Float[Tensor, "batch channel time"]:
+        """Latents to waveform, whole frames; at normalised loudness where the model normalises."""
+        waveform: Tensor = self.module.decoder(latents)
+        return waveform
+
+    def codec(self) -> Codec:
+        """The codec's functions and tables."""
+        layers = self.module.quantizer.layers[: self.n_levels]
+        tables = {f"rvq.{i}": layer.codebook.embed for i, layer in enumerate(layers)}
+        return Codec(self.encode, self.decode, self.quantise, tables)
+
+    def taps(self) -> list[Tap]:
+        """Encoder, latents, quantiser, decoder."""
+        return [
+            *_stack_taps(self.module.encoder, "encoder", "", decodes=False),
+            Tap("encoder", "latent", "bct"),
+            *(self._level(i) for i in range(self.n_levels)),
+            self._quantiser(),
+            *_stack_taps(self.module.decoder, "decoder", "decoder.", decodes=True),
+        ]
+
+    def fill(self, seed: int) -> None:
+        """Give every level entries that fit the encoder's latents; transformers leaves them all zero."""
+        n_samples = self.longest_samples or self.sample_rate
+        sound = harmonic_noise(self.sample_rate, self.n_channels, n_samples, 8, seed)
+        with torch.no_grad():
+            latents = self.encode(sound).transpose(1, 2).flatten(0, 1)
+        books = [layer.codebook for layer in self.module.quantizer.layers]
+        fill_codebooks([book.embed for book in books], latents, seed_of(seed, "quantiser"))
+        with torch.no_grad():
+            for book in books:
+                book.embed_avg.copy_(book.embed)
+                book.cluster_size.fill_(1.0)
+
+    def _level(self, index: int) -> Tap:
+        """One level: what it gets (the residual), the indices it gives, the vector they stand for."""
+        return Tap(
+            f"quantizer.layers.{index}",
+            f"rvq.{index}",
+            None,
+            {
+                "in": Method("encode", "argument"),
+                "codes": Method("encode"),
+                "out": Method("decode", during="quantizer.decode"),
+            },
+        )
+
+    def _quantiser(self) -> Tap:
+        return Tap(
+            "quantizer",
+            "latent.q",
+            None,
+            {
+                "in": Method("encode", "argument"),
+                "codes": Method("encode", pick=_level_last),
+                "out": Method("decode"),
+            },
+        )
+
+
+def _level_last(codes: Tensor) -> Tensor:
+    """``[level batch frame]`` to ``[batch level frame]``."""
+    return codes.transpose(0, 1)
+
+
+def _stack_taps(stack: nn.Module, path: str, prefix: str, decodes: bool) -> list[Tap]:
+    """Number the layers of each kind; a kind that comes once needs no number."""
+    layers = list(stack.layers)  # type: ignore[arg-type]
+    counts: dict[str, int] = {}
+    taps = []
+    for index, layer in enumerate(layers):
+        kind = _ROLES.get(kind_of(layer))
+        if kind is None:
+            continue
+        number = counts.get(kind, 0)
+        counts[kind] = number + 1
+        role = kind if kind == "lstm" else f"{kind}.{number}"
+        taps.append(Tap(f"{path}.layers.{index}", prefix + role, "bct", decodes=decodes))
+    return taps
+
+
+def _times(module: Any, sample_rate: int, n_levels: int) -> Times:
+    """Time bases on both sides of every layer, of the encoder's end, the quantiser and the decoder."""
+    times: Times = {}
+    sound = TimeBase(sample_rate)
+    start = sound.after_global() if module.config.normalize else sound
+    latent = _walk(times, module.encoder, "encoder", start)
+    times["encoder", "in"], times["encoder", "out"] = start, latent
+    sides: tuple[Side, ...] = ("in", "codes", "out")
+    for path in ("quantizer", *(f"quantizer.layers.{i}" for i in range(n_levels))):
+        times |= {(path, side): latent for side in sides}
+    decoded = _walk(times, module.decoder, "decoder", latent)
+    times["decoder", "in"], times["decoder", "out"] = latent, decoded
+    return times
+
+
+def _walk(times: Times, stack: Any, path: str, now: TimeBase) -> TimeBase:
+    for index, layer in enumerate(stack.layers):
+        times[f"{path}.layers.{index}", "in"] = now
+        now = _after(layer, now)
+        times[f"{path}.layers.{index}", "out"] = now
+    return now
+
+
+def _after(layer: Any, now: TimeBase) -> TimeBase:
+    """Compose with one layer; what is none of these works frame by frame."""
+    kind = kind_of(layer)
+    if kind == "EncodecConv1d":
+        return _after_conv(layer, now)
+    if kind == "EncodecConvTranspose1d":
+        return _after_up(layer, now)
+    if kind == "EncodecLSTM":
+        return now.after_recurrence()
+    if kind == "EncodecResnetBlock":
+        for inner in layer.block:
+            now = _after(inner, now)
+    return now
+
+
+def _after_conv(layer: Any, now: TimeBase) -> TimeBase:
+    """The padding lies on the left, or (not causal) on both sides, the odd sample on the left."""
+    conv = layer.conv
+    kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
+    padding = (kernel - 1) * dilation + 1 - stride
+    left = padding if layer.causal else padding - padding // 2
+    after = now.after_conv(kernel, stride, left, dilation)
+    return after.after_global() if layer.norm_type == "time_group_norm" else after
+
+
+def _after_up(layer: Any, now: TimeBase) -> TimeBase:
+    """The surplus is cut on the right, or (not causal) on both sides, the odd sample on the left."""
+    kernel, stride = layer.conv.kernel_size[0], layer.conv.stride[0]
+    surplus = kernel - stride
+    right = math.ceil(surplus * layer.trim_right_ratio) if layer.causal else surplus // 2
+    after = now.after_transposed_conv(kernel, stride, surplus - right)
+    return after.after_global() if layer.norm_type == "time_group_norm" else after

@@ -1,0 +1,192 @@
+"""Weights as they act: norms divided out, batch norms folded in; checkpoints read strictly, nothing unpickled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from auscult.core.errors import CheckpointError, TapError
+from auscult.core.rng import seed_of
+from auscult.models.base import AudioModel
+from auscult.models.stimulus import harmonic_noise
+from auscult.models.survey import Firing, survey
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+@dataclass(frozen=True)
+class FirstConv:
+    """The convolution that meets the waveform.
+
+    Attributes:
+        path: Its module path.
+        conv: The convolution.
+        norm: The batch normalisation directly after it, or None.
+        norm_path: Module path of that normalisation, or "".
+    """
+
+    path: str
+    conv: nn.Module
+    norm: nn.Module | None = None
+    norm_path: str = ""
+
+
+def effective_weight(module: nn.Module) -> Float[Tensor, "d_out d_in kernel"]:
+    """The filters that a convolution over time applies, whichever way they are stored.
+
+    Weight normalisation stores a direction v and a gain g and applies w = g · v / ‖v‖ (METHODS 1.2). As a
+    parametrisation ``module.weight`` already is w; the older style keeps ``weight_g`` and ``weight_v`` and
+    refreshes ``weight`` only when the module runs, so it is computed here. A two-dimensional convolution
+    with one singleton axis, and a linear layer (a kernel of length one), are read as one-dimensional.
+
+    Raises:
+        TapError: The module has no weight of such a shape.
+    """
+    if hasattr(module, "weight_g") and hasattr(module, "weight_v"):
+        gain, direction = module.weight_g, module.weight_v
+        axes = [axis for axis in range(direction.ndim) if gain.shape[axis] == 1]
+        weight = gain * direction / torch.linalg.vector_norm(direction, dim=axes, keepdim=True)
+    else:
+        weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor) or weight.ndim not in (2, 3, 4):
+        raise TapError(f"a {type(module).__name__} has no filters over time")
+    weight = weight.detach()
+    if weight.ndim == 4:
+        singleton = next((axis for axis in (3, 2) if weight.shape[axis] == 1), None)
+        if singleton is None:
+            shape = tuple(weight.shape[2:])
+            raise TapError(f"a kernel of {shape} runs over two axes and is no filter over time")
+        weight = weight.squeeze(singleton)
+    if weight.ndim == 2:
+        weight = weight[..., None]
+    if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        weight = weight.transpose(0, 1)
+    return weight.contiguous()
+
+
+def folded_conv(
+    conv: nn.Module, norm: nn.Module
+) -> tuple[Float[Tensor, "d_out d_in kernel"], Float[Tensor, " d_out"]]:
+    """Filters and bias of a convolution with the batch normalisation that directly follows folded in.
+
+    norm(w ∗ x + b) = (γ / √(σ² + ε)) · (w ∗ x) + β + (γ / √(σ² + ε)) · (b − μ)
+
+    Raises:
+        TapError: The norm keeps no statistics or has another number of channels.
+    """
+    weight = effective_weight(conv)
+    mean, variance = getattr(norm, "running_mean", None), getattr(norm, "running_var", None)
+    if mean is None or variance is None or len(mean) != len(weight):
+        raise TapError(f"{norm} cannot be folded into a convolution of {len(weight)} channels")
+    eps = float(getattr(norm, "eps", 0.0))
+    gamma = norm.weight.detach() if norm.weight is not None else torch.ones_like(mean)
+    beta = norm.bias.detach() if norm.bias is not None else torch.zeros_like(mean)
+    scale = gamma / (variance + eps).sqrt()
+    bias = conv.bias.detach() if getattr(conv, "bias", None) is not None else torch.zeros_like(mean)
+    return weight * scale[:, None, None], beta + scale * (bias - mean)
+
+
+def first_conv(model: AudioModel) -> FirstConv:
+    """Find the first convolution that meets the waveform, and the batch norm directly after it.
+
+    Raises:
+        TapError: No convolution fires, or the first one hears something else (a spectrogram).
+    """
+    n_samples = model.probe_samples or model.sample_rate
+    sound = harmonic_noise(model.sample_rate, model.n_channels, n_samples)
+    modules = dict(model.module.named_modules())
+    firings = survey(model.module, lambda: model.forward(sound))
+    found = next((f for f in firings if isinstance(modules[f.path], _CONVOLUTIONS)), None)
+    if found is None:
+        raise TapError(f"{model.name} has no convolution: it has no filters on the waveform")
+    conv = modules[found.path]
+    if not _hears_waveform(model, conv, found):
+        raise TapError(
+            f"the first convolution of {model.name}, {found.path!r}, hears "
+            f"{list(found.in_shape)} and not a waveform: it has no filters on the waveform"
+        )
+    after = (f for f in firings if f.fed_by == found.path and isinstance(modules[f.path], _NORMS))
+    norm = next(after, None)
+    if norm is None:
+        return FirstConv(found.path, conv)
+    return FirstConv(found.path, conv, modules[norm.path], norm.path)
+
+
+def _hears_waveform(model: AudioModel, conv: nn.Module, firing: Firing) -> bool:
+    """A waveform has as many channels as the model hears and one axis that is longer than 1."""
+    kernel = tuple(int(k) for k in conv.kernel_size)  # type: ignore[arg-type, union-attr]
+    long_axes = sum(size > 1 for size in firing.in_shape[2:])
+    return (
+        conv.in_channels == model.n_channels and sum(k > 1 for k in kernel) <= 1 and long_axes <= 1
+    )
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or of a format that could execute code.
+    """
+    if path.suffix != ".safetensors":
+        raise CheckpointError(
+            f"{path} is refused: only .safetensors files hold tensors and nothing that could run as "
+            f"code; convert it with safetensors.torch.save_file"
+        )
+    try:
+        return load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+
+
+def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Fill a module, every key and shape of which must match.
+
+    Raises:
+        CheckpointError: Listing missing and unexpected keys, or shapes that differ.
+    """
+    own = module.state_dict()
+    refuse_keys(source, sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys()))
+    other = [
+        f"{key} is {list(tensors[key].shape)} and should be {list(own[key].shape)}"
+        for key in own
+        if own[key].shape != tensors[key].shape
+    ]
+    if other:
+        raise CheckpointError(f"{source} does not fit: {_some(other)}")
+    module.load_state_dict(dict(tensors))
+
+
+def refuse_keys(source: str, missing: list[str], unexpected: list[str]) -> None:
+    """Raise when a checkpoint and an architecture do not have the same keys.
+
+    Raises:
+        CheckpointError: Listing both kinds.
+    """
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{source} does not fit the architecture: missing keys {_some(missing)}; "
+            f"unexpected keys {_some(unexpected)}"
+        )
+
+
+def _some(items: list[str], most: int = 6) -> str:
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return (", ".join(items[:most]) or "none") + more
+
+
+@torch.no_grad()
+def shuffle_weights(module: nn.Module, seed: int) -> None:
+    """Permute the entries of each parameter: the distribution of values stays, their arrangement goes.
+
+    Weight-normalised layers are permuted in what they store, direction and gain apart.
+    """
+    for name, parameter in module.named_parameters():
+        rng = torch.Generator().manual_seed(seed_of(seed, "shuffle", name))
+        order = torch.randperm(parameter.numel(), generator=rng)
+        parameter.copy_(parameter.flatten()[order.to(parameter.device)].view_as(parameter))

@@ -1,0 +1,177 @@
+"""The sounds of a report: each clip encoded and drawn once, played at equal loudness."""
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from auscult.blocks import Clip
+from auscult.core.errors import AudioError
+from auscult.core.manifest import digest_of_file
+from auscult.core.tensors import write_bytes
+from auscult.report.loudness import Gain, Loudness
+from auscult.report.source import DAMAGED
+from auscult.report.spectrogram import outline, png, spectrogram
+from auscult.report.text import file_stem, one_line, script_json
+
+VERSION = (
+    1  # raise it when the files made of a clip change, so that earlier ones are not taken for them
+)
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_BLOCK = 16_384
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A clip that pages can play.
+
+    Attributes:
+        clip_id: Its id in the run.
+        stem: Name of its files under ``clips/`` in the report, without ending.
+        label: What people call it.
+        sample_rate: Of the clip, in Hz; half of it is the top of its spectrogram.
+        duration_s: Length in seconds.
+        loudness: For the gain of excerpts.
+        recording_id: The recording it was cut from.
+    """
+
+    clip_id: str
+    stem: str
+    label: str
+    sample_rate: int
+    duration_s: float
+    loudness: Loudness
+    recording_id: str
+
+    def gain(self, start_s: float, stop_s: float) -> Gain:
+        """Gain of an excerpt."""
+        return self.loudness.gain(start_s, stop_s)
+
+    @cached_property
+    def whole(self) -> Gain:
+        """Gain of the whole clip."""
+        return self.gain(0.0, self.duration_s)
+
+
+class SoundLibrary:
+    """The clips of a run, made ready when a page first refers to one."""
+
+    def __init__(self, folder: Path, index: Mapping[str, Any], out: Path) -> None:
+        self._folder = folder
+        self._index = index
+        self._out = out
+        self._ready: dict[str, Sound] = {}
+        self._missing: dict[str, str] = {}
+        self.written: list[Path] = []
+
+    @property
+    def sounds(self) -> list[Sound]:
+        """Those that pages refer to, by label."""
+        return sorted(self._ready.values(), key=lambda sound: (sound.label, sound.clip_id))
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Clips that cannot be played, with the reason."""
+        return self._missing
+
+    def find(self, clip_id: str) -> Sound | None:
+        """A clip, encoded and drawn; None when it cannot be played (see :attr:`missing`)."""
+        if clip_id in self._missing:
+            return None
+        if clip_id not in self._ready:
+            try:
+                self._ready[clip_id] = self._prepare(clip_id)
+            except (*DAMAGED, RuntimeError) as error:
+                self._missing[clip_id] = one_line(error)
+                return None
+        return self._ready[clip_id]
+
+    def gain(self, clip: Clip) -> float:
+        """Gain of an excerpt in dB, 0 when the sound is missing."""
+        sound = self.find(clip.clip_id)
+        return 0.0 if sound is None else sound.gain(clip.start_s, clip.stop_s).db
+
+    def _prepare(self, clip_id: str) -> Sound:
+        entry = self._index.get(clip_id)
+        if not isinstance(entry, dict):
+            raise AudioError("the run's clips/index.json does not list this clip")
+        path = self._inside(str(entry["file"]))
+        samples, sample_rate = _read(path)
+        label = str(entry.get("label") or clip_id)
+        stem = f"{file_stem(label, most=40)}-{digest_of_file(path)[:12]}-{VERSION}"
+        self._write(stem, samples, sample_rate)
+        return Sound(
+            clip_id=clip_id,
+            stem=stem,
+            label=label,
+            sample_rate=sample_rate,
+            duration_s=len(samples) / sample_rate,
+            loudness=Loudness(samples, sample_rate),
+            recording_id=str(entry.get("recording_id") or ""),
+        )
+
+    def _inside(self, name: str) -> Path:
+        """Path of a clip's file, which must lie in the run's ``clips`` folder."""
+        home = (self._folder / "clips").resolve()
+        path = (self._folder / name).resolve()
+        if not path.is_relative_to(home):
+            raise AudioError("its file lies outside the run's clips folder")
+        if not path.is_file():
+            raise AudioError("its file is not there")
+        return path
+
+    def _write(self, stem: str, samples: np.ndarray, sample_rate: int) -> None:
+        """Write what is not there yet; the name holds the hash of the content."""
+        folder = self._out / "clips"
+        paths = [folder / f"{stem}{ending}" for ending in (".mp3", ".png", ".wave.js", ".audio.js")]
+        self.written += paths
+        if all(path.is_file() for path in paths):
+            return
+        mp3 = _mp3(samples, sample_rate)
+        drawn = base64.b64encode(outline(samples, sample_rate).tobytes()).decode()
+        coded = base64.b64encode(mp3).decode()
+        contents = (
+            mp3,
+            png(spectrogram(samples, sample_rate)),
+            _script(f"wave:{stem}", drawn),
+            _script(f"audio:{stem}", coded),
+        )
+        for path, content in zip(paths, contents, strict=True):
+            write_bytes(path, content)
+
+
+def _script(key: str, data: str) -> bytes:
+    return f"auscult.put({script_json(key)},{script_json(data)});\n".encode()
+
+
+def _read(path: Path) -> tuple[np.ndarray, int]:
+    """Read a clip as the mean of its channels."""
+    import soundfile
+
+    samples, sample_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    if not len(samples):
+        raise AudioError("it is empty")
+    if not np.isfinite(samples).all():
+        raise AudioError("it holds values that are not numbers")
+    return np.ascontiguousarray(samples.mean(axis=1)), int(sample_rate)
+
+
+def _mp3(samples: np.ndarray, sample_rate: int) -> bytes:
+    """Encode as mono MP3, in blocks; a rate that MP3 does not know goes to the next higher."""
+    import soundfile
+
+    if sample_rate not in _MP3_RATES:
+        import soxr
+
+        target = next((rate for rate in _MP3_RATES if rate >= sample_rate), _MP3_RATES[-1])
+        samples, sample_rate = soxr.resample(samples, sample_rate, target), target
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(buffer, "w", sample_rate, 1, format="MP3") as file:
+        for start in range(0, len(samples), _BLOCK):
+            file.write(samples[start : start + _BLOCK])
+    return buffer.getvalue()

@@ -1,0 +1,188 @@
+"""Pages of one report: templates filled with what a run left."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from auscult.blocks import Block, Missing
+from auscult.report import overview
+from auscult.report.exports import Exporter
+from auscult.report.media import SoundLibrary
+from auscult.report.payload import Payloads
+from auscult.report.source import AnalysisFolder, RunFolder
+from auscult.report.text import number, script_json, seconds, visible
+
+SCRIPTS = (
+    "core",
+    "sound",
+    "axes",
+    "charts",
+    "heat",
+    "clips",
+    "maps",
+    "simple",
+    "gallery",
+    "explore",
+    "page",
+)
+_STATIC = {"Text", "Finding", "Table", "Missing"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A block as its template needs it.
+
+    Attributes:
+        block: The block, for those that are plain HTML.
+        kind: Its type's name.
+        id: Anchor on the page.
+        data: What the script draws, or None for plain HTML.
+    """
+
+    block: Any
+    kind: str
+    id: str
+    data: Mapping[str, Any] | None
+
+    @property
+    def title(self) -> str:
+        """Its heading, or what a clip is called."""
+        return str(getattr(self.block, "title", "") or getattr(self.block, "label", ""))
+
+    @property
+    def note(self) -> str:
+        """What stands below it."""
+        return str(getattr(self.block, "note", ""))
+
+
+class Pages:
+    """Writes the pages of one run."""
+
+    def __init__(
+        self, run: RunFolder, library: SoundLibrary, write: Callable[[str, bytes], None]
+    ) -> None:
+        self._run = run
+        self._library = library
+        self._write = write
+
+    def analysis(self, analysis: AnalysisFolder) -> None:
+        """Write one analysis's page with its data files and exports."""
+        exporter = Exporter(analysis.page, self._library, self._write)
+        payloads = Payloads(self._library, exporter, self._write)
+        shown = [
+            _shown(block, payloads, f"{analysis.page}-{count}")
+            for count, block in enumerate(analysis.blocks, 1)
+        ]
+        self._page(
+            "analysis.html",
+            analysis.page,
+            analysis.title,
+            analysis=analysis,
+            shown=shown,
+            measurements=overview.measurements(analysis.result),
+            exports=exporter.finish(),
+            fragments=exporter.fragments(),
+            n_left_out=exporter.n_left_out,
+        )
+
+    def index(self) -> None:
+        """Write the overview."""
+        run = self._run
+        self._page(
+            "index.html",
+            "index",
+            "Overview",
+            counts=overview.counts(run),
+            asked=overview.asked(run),
+            answers=[(one, overview.findings_of(one)) for one in run.analyses],
+            skipped=overview.skipped(run.manifest),
+            warnings=overview.warnings_of(run),
+            receipts=overview.receipts(run.manifest),
+            stages=overview.stages(run.manifest),
+            provenance=overview.provenance(run),
+            outputs=overview.outputs(run.manifest),
+            commands=overview.commands(run),
+        )
+
+    def sounds(self) -> None:
+        """Write the page of all sounds that the other pages play."""
+        self._page(
+            "sounds.html",
+            "sounds",
+            "Sounds",
+            sounds=self._library.sounds,
+            missing=self._library.missing,
+        )
+
+    def _page(self, template: str, page: str, title: str, **content: Any) -> None:
+        html = (
+            _environment()
+            .get_template(template)
+            .render(
+                run=self._run,
+                page=page,
+                title=title,
+                scripts=SCRIPTS,
+                version=overview.version(),
+                has_sounds=bool(self._library.sounds or self._library.missing),
+                **content,
+            )
+        )
+        self._write(f"{page}.html", html.encode())
+
+
+def _shown(block: Block, payloads: Payloads, key: str) -> Shown:
+    data = payloads.of(block, key)
+    if data["type"] == "Missing" and not isinstance(block, Missing):
+        return Shown(Missing(data["title"], data["reason"]), "Missing", key, None)
+    kind = type(block).__name__
+    return Shown(block, kind, key, None if kind in _STATIC else data)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("auscult.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Every value that reaches a page passes here: what would hide is made visible, then
+        # escaped.
+        finalize=lambda value: (
+            visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        ),
+    )
+    environment.filters["paragraphs"] = _paragraphs
+    environment.filters["shown"] = _cell
+    environment.filters["seconds"] = seconds
+    environment.filters["number"] = number
+    environment.filters["data"] = lambda value: Markup(script_json(value))
+    environment.filters["excerpts"] = excerpts
+    return environment
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [part.strip() for part in text.split("\n\n") if part.strip()]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "–"
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
+def excerpts(data: Any) -> Sequence[Mapping[str, Any]]:
+    """Playable excerpts within a block's data, for readers without scripts."""
+    if isinstance(data, Mapping):
+        if data.get("type") == "Gallery":
+            return []
+        inner = [one for value in data.values() for one in excerpts(value)]
+        return [data, *inner] if "stem" in data else inner
+    return [one for value in data for one in excerpts(value)] if isinstance(data, list) else []

@@ -1,0 +1,119 @@
+"""Whether the parts of a block fit: a chart of arrays of unlike length would be a quiet lie."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from auscult.blocks import (
+    Animation,
+    Bars,
+    Curve,
+    Heatmap,
+    Histogram,
+    Lanes,
+    Scatter,
+    Series,
+    SmallMultiples,
+    Table,
+)
+from auscult.core.errors import StoreError
+
+
+def check_shapes(block: object) -> None:
+    """Do nothing, or refuse.
+
+    Raises:
+        StoreError: Two parts of the block differ in length; the sentence names them.
+    """
+    check = _CHECKS.get(type(block))
+    if check is not None:
+        check(block)
+
+
+def _equal(**lengths: int | None) -> None:
+    known = {name: length for name, length in lengths.items() if length is not None}
+    if len(set(known.values())) > 1:
+        told = ", ".join(f"{name} has {length}" for name, length in known.items())
+        raise StoreError(f"its parts do not fit one another: {told}")
+
+
+def _length(values: Any, axes: int = 1) -> int | None:
+    if values is None:
+        return None
+    if not isinstance(values, np.ndarray) or values.ndim != axes:
+        raise StoreError(
+            f"an array of {axes} axes was expected, and it holds {type(values).__name__}"
+        )
+    return len(values)
+
+
+def _series(one: Series, length: int | None) -> None:
+    own = length if one.x is None else _length(one.x)
+    _equal(x=own, y=_length(one.y), low=_length(one.low), high=_length(one.high))
+
+
+def _curve(block: Curve) -> None:
+    for one in block.series:
+        _series(one, _length(block.x))
+
+
+def _small_multiples(block: SmallMultiples) -> None:
+    for one in block.curves:
+        _curve(one)
+
+
+def _histogram(block: Histogram) -> None:
+    for one in block.series:
+        _series(one, (_length(block.edges) or 0) - 1)
+
+
+def _heatmap(block: Heatmap) -> None:
+    _equal(rows=_length(block.values, axes=2), y=_length(block.y))
+    _equal(columns=block.values.shape[1], x=_length(block.x))
+
+
+def _scatter(block: Scatter) -> None:
+    _equal(
+        x=_length(block.x),
+        y=_length(block.y),
+        labels=len(block.labels) or None,
+        groups=len(block.groups) or None,
+    )
+
+
+def _bars(block: Bars) -> None:
+    _equal(
+        names=len(block.names),
+        values=_length(block.values),
+        low=_length(block.low),
+        high=_length(block.high),
+    )
+
+
+def _lanes(block: Lanes) -> None:
+    _equal(lanes=len(block.lanes), rows=_length(block.values, axes=2))
+    _equal(frames=block.values.shape[1], times_s=_length(block.times_s))
+
+
+def _animation(block: Animation) -> None:
+    _equal(times_s=_length(block.times_s), x=_length(block.x), y=_length(block.y))
+
+
+def _table(block: Table) -> None:
+    for row in block.rows:
+        _equal(columns=len(block.columns), cells=len(row))
+    _equal(columns=len(block.columns), units=len(block.units) or None)
+
+
+_CHECKS: dict[type, Callable[[Any], None]] = {
+    Animation: _animation,
+    Bars: _bars,
+    Curve: _curve,
+    Heatmap: _heatmap,
+    Histogram: _histogram,
+    Lanes: _lanes,
+    Scatter: _scatter,
+    SmallMultiples: _small_multiples,
+    Table: _table,
+}

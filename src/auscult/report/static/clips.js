@@ -1,0 +1,146 @@
+"use strict";
+// Excerpts: tiles to press, and a wide strip with axes to press anywhere.
+(() => {
+  const { el, svg } = auscult;
+  const LOWEST_HZ = 50;
+
+  const outlines = new Map();
+  const outline = (clip) => {
+    if (!outlines.has(clip.stem)) {
+      outlines.set(clip.stem, auscult.load(`wave:${clip.stem}`, `clips/${clip.stem}.wave.js`).then((coded) => new Int8Array(auscult.bytes(coded).buffer)));
+    }
+    return outlines.get(clip.stem);
+  };
+
+  // The part of the clip's spectrogram that an excerpt covers: the whole picture, shifted behind a window.
+  const picture = (clip) => {
+    const span = clip.stop - clip.start;
+    return el("span", { class: "pic" },
+      el("img", {
+        src: `clips/${clip.stem}.png`,
+        alt: "",
+        draggable: "false",
+        style: { width: `${(100 * clip.duration) / span}%`, left: `${(-100 * clip.start) / span}%` },
+      }));
+  };
+
+  const wave = (clip) => {
+    const root = svg("svg", { class: "wave", viewBox: "0 -127 400 254", preserveAspectRatio: "none", "aria-hidden": "true" });
+    outline(clip).then((points) => {
+      const n = points.length / 2;
+      const from = Math.floor((clip.start / clip.duration) * n);
+      const to = Math.max(from + 1, Math.min(n, Math.ceil((clip.stop / clip.duration) * n)));
+      const shown = Math.min(to - from, 400);
+      const upper = [];
+      const lower = [];
+      let peak = 1;
+      for (let i = from; i < to; i++) peak = Math.max(peak, Math.abs(points[i]), Math.abs(points[n + i]));
+      for (let j = 0; j < shown; j++) {
+        const [a, b] = [j, j + 1].map((k) => from + Math.floor((k * (to - from)) / shown));
+        let [low, high] = [127, -127];
+        for (let i = a; i < Math.max(b, a + 1); i++) [low, high] = [Math.min(low, points[i]), Math.max(high, points[n + i])];
+        const x = ((j + 0.5) * 400) / shown;
+        upper.push(`${x.toFixed(1)} ${((-high * 120) / peak - 1).toFixed(1)}`);
+        lower.push(`${x.toFixed(1)} ${((-low * 120) / peak + 1).toFixed(1)}`);
+      }
+      root.append(svg("path", { d: `M${upper.join("L")}L${lower.reverse().join("L")}Z` }));
+    }).catch(() => root.remove());
+    return root;
+  };
+
+  const place = (clip, seconds) => `${(100 * (seconds - clip.start)) / (clip.stop - clip.start)}%`;
+  const marked = (clip) => {
+    if (!clip.mark) return null;
+    const [from, to] = [Math.max(clip.mark[0], clip.start), Math.min(clip.mark[1], clip.stop)];
+    if (to <= from || (from <= clip.start && to >= clip.stop)) return null;
+    return el("span", { class: "mark", style: { left: place(clip, from), width: `${(100 * (to - from)) / (clip.stop - clip.start)}%` } });
+  };
+
+  // A cursor that follows the sound while this very clip plays.
+  auscult.cursor = (clip, host, onchange) => {
+    const line = el("span", { class: "cursor", hidden: true });
+    host.append(line);
+    auscult.player.listen((player) => {
+      const mine = player.clip === clip;
+      if (line.hidden === mine) line.hidden = !mine;
+      if (mine) line.style.left = place(clip, player.position);
+      onchange?.(mine, player.position, player.loading);
+    }, line);
+    return line;
+  };
+
+  auscult.missingTile = (clip) =>
+    el("div", { class: "tile tile-missing" }, el("bdi", {}, clip.label), el("p", {}, `${clip.name}: ${clip.missing}`));
+
+  const spanOf = (clip) => `${auscult.seconds(clip.start)}–${auscult.seconds(clip.stop)} s`;
+  const caption = (clip) => `${spanOf(clip)} · ${auscult.decibels(clip.gain)}`;
+
+  // Within the card of an item its name is already said.
+  const without = (label, owner) => (owner ? label.replace(` of ${owner}`, "") : label);
+
+  auscult.tile = (clip, owner = "") => {
+    if (clip.missing) return auscult.missingTile(clip);
+    const view = el("span", { class: "tile-view" }, picture(clip), wave(clip), marked(clip));
+    const button = el("button", {
+      type: "button",
+      class: "tile-play",
+      "aria-label": `Play: ${clip.say}`,
+      "aria-pressed": "false",
+      onclick: () => auscult.player.toggle(clip),
+      onpointerenter: () => auscult.player.prefetch(clip).catch(() => {}),
+    }, view, el("span", { class: "tile-icon", "aria-hidden": "true" }));
+    auscult.cursor(clip, view, (mine, _, loading) => {
+      if ((button.getAttribute("aria-pressed") === "true") !== mine) button.setAttribute("aria-pressed", mine);
+      button.classList.toggle("loading", mine && loading);
+    });
+    return el("div", { class: "tile" }, button,
+      el("p", { class: "tile-label", title: clip.label }, el("bdi", {}, without(clip.label, owner))),
+      el("p", { class: "tile-meta" }, [clip.name, spanOf(clip), auscult.decibels(clip.gain)].map((part) => el("bdi", {}, part))));
+  };
+
+  auscult.draw.ClipGrid = (block, host, { compact, owner } = {}) => {
+    const kind = compact && block.clips.length <= 5 ? "tiles few" : compact ? "tiles small" : "tiles";
+    host.append(el("div", { class: kind }, block.clips.map((clip) => auscult.tile(clip, owner))));
+  };
+
+  const frequencies = (clip) => {
+    const [low, high] = [Math.min(LOWEST_HZ, clip.rate / 8), clip.rate / 2];
+    const share = (hz) => Math.log(hz / low) / Math.log(high / low);
+    const ticks = [100, 300, 1000, 3000, 10000].filter((hz) => hz > low * 1.2 && hz < high * 0.93);
+    return el("span", { class: "hz", "aria-hidden": "true" }, el("span", { class: "hz-unit" }, "Hz"),
+      ticks.map((hz) => el("span", { style: { bottom: `${100 * share(hz)}%` } }, hz >= 1000 ? `${hz / 1000}k` : String(hz))));
+  };
+  const timeTicks = (clip) => {
+    const scale = auscult.scale({ scale: "linear" }, [clip.start, clip.stop]);
+    return el("span", { class: "times", "aria-hidden": "true" },
+      scale.ticks(6).map((tick) => el("span", { style: { left: place(clip, tick) } }, auscult.number(Number(tick.toFixed(3))))),
+      el("span", { class: "times-unit" }, "s"));
+  };
+
+  // A wide strip: waveform, spectrogram and whatever runs below on the same time axis; a press seeks.
+  auscult.strip = (clip, extra = [], { tall = true } = {}) => {
+    if (clip.missing) return auscult.missingTile(clip);
+    const stage = el("div", { class: "stage" }, wave(clip), el("span", { class: "stage-pic" }, picture(clip), frequencies(clip)), ...extra, marked(clip));
+    stage.classList.toggle("tall", tall);
+    const button = el("button", { type: "button", class: "strip-play", "aria-label": `Play: ${clip.say}`, "aria-pressed": "false", onclick: () => auscult.player.toggle(clip) });
+    const seek = (seconds) => auscult.player.play(clip, Math.min(Math.max(seconds, clip.start), clip.stop - 0.02));
+    stage.addEventListener("click", (event) => {
+      const area = stage.getBoundingClientRect();
+      seek(clip.start + ((event.clientX - area.left) / area.width) * (clip.stop - clip.start));
+    });
+    const slider = el("input", {
+      type: "range", class: "seek", min: clip.start, max: clip.stop, step: 0.01, value: clip.start,
+      "aria-label": `Position in ${clip.name}, seconds`,
+      oninput: (event) => seek(Number(event.target.value)),
+    });
+    auscult.cursor(clip, stage, (mine, position) => {
+      if ((button.getAttribute("aria-pressed") === "true") !== mine) button.setAttribute("aria-pressed", mine);
+      if (mine) slider.value = position;
+    });
+    return el("div", { class: "strip" },
+      el("div", { class: "strip-head" }, button, el("span", { class: "strip-name" }, el("bdi", {}, clip.label), el("small", {}, el("bdi", {}, clip.name), ` · ${caption(clip)}`)), slider),
+      stage, timeTicks(clip));
+  };
+
+  auscult.draw.Clip = (block, host) => host.append(auscult.strip(block));
+})();

@@ -1,0 +1,1 @@
+"""Sources of sound: folders of recordings, the bundled corpus, and stimuli whose truth is exact."""

@@ -1,0 +1,130 @@
+"""From a tensor in any layout to response vectors ``[batch frame d_in]`` and back."""
+
+from typing import cast
+from weakref import WeakKeyDictionary
+
+from jaxtyping import Shaped
+from torch import Tensor, nn
+
+from auscult.core.errors import TapError
+from auscult.models.base import AudioModel, Layout
+from auscult.models.stimulus import harmonic_noise
+from auscult.models.survey import Firing, survey
+from auscult.taps.point import ResolvedTap
+
+_PERMUTATIONS: dict[Layout, tuple[int, ...]] = {
+    "bct": (0, 2, 1),
+    "btc": (0, 1, 2),
+    "tbc": (1, 0, 2),
+    "bcft": (0, 3, 1, 2),
+    "bctf": (0, 2, 1, 3),
+}
+
+_CHANNEL_FIRST = (
+    nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d, nn.GroupNorm, nn.InstanceNorm1d, nn.MaxPool1d,
+    nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d, nn.Upsample, nn.ConstantPad1d,
+    nn.ReflectionPad1d, nn.ReplicationPad1d,
+)  # fmt: skip
+_CHANNEL_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.RMSNorm)
+_RECURRENT = (nn.RNNBase, nn.MultiheadAttention)
+
+_surveys: "WeakKeyDictionary[AudioModel, dict[str, Firing]]" = WeakKeyDictionary()
+
+
+def surveyed(model: AudioModel) -> dict[str, Firing]:
+    """What each module does in one pass over synthetic sound, in firing order; run once per model."""
+    if model not in _surveys:
+        n_samples = model.probe_samples or model.sample_rate
+        sound = harmonic_noise(model.sample_rate, model.n_channels, n_samples)
+        fired = survey(model.module, lambda: model.forward(sound))
+        _surveys[model] = {firing.path: firing for firing in fired}
+    return _surveys[model]
+
+
+def layout_of(model: AudioModel, resolved: ResolvedTap, tensor: Tensor) -> Layout:
+    """The order of axes of a tensor at a tap: as declared, else by kind of module, else by its neighbours.
+
+    Raises:
+        TapError: There is no saying; the sentence tells how to declare it.
+    """
+    declared = resolved.tap.layout
+    if declared is not None and len(declared) == tensor.ndim:
+        return declared
+    if tensor.is_complex():
+        raise TapError(f"{resolved.address} carries complex numbers, which are no response vectors")
+    if resolved.point.side == "codes":
+        return "bt" if tensor.ndim == 2 else "bct"
+    if tensor.ndim == 2:
+        return "bc"
+    module = model.module.get_submodule(resolved.tap.path)
+    if tensor.ndim == 4 and not isinstance(module, _CHANNEL_LAST):
+        # One of the two axes is often a dummy: a one-dimensional network written in two dimensions.
+        return "bctf" if tensor.shape[3] == 1 and tensor.shape[2] > 1 else "bcft"
+    if tensor.ndim == 3:
+        return _by_kind(module) or _by_neighbours(model, resolved.tap.path, tensor)
+    raise TapError(
+        f"{resolved.address} has the shape {list(tensor.shape)}, which does not tell its axes: "
+        f"declare them, for instance layouts = {{ {resolved.tap.path!r} = 'bcft' }}"
+    )
+
+
+def _by_kind(module: nn.Module) -> Layout | None:
+    if isinstance(module, _CHANNEL_FIRST):
+        return "bct"
+    if isinstance(module, _CHANNEL_LAST):
+        return "btc"
+    if isinstance(module, _RECURRENT):
+        return "btc" if getattr(module, "batch_first", False) else "tbc"
+    return None
+
+
+def _by_neighbours(model: AudioModel, path: str, tensor: Tensor) -> Layout:
+    """The layout of the nearest module of a known kind whose output has the same shape, or at least rank."""
+    fired = list(surveyed(model).values())
+    known = [
+        (position, firing, layout)
+        for position, firing in enumerate(fired)
+        if (layout := _by_kind(model.module.get_submodule(firing.path))) in ("bct", "btc")
+        and len(firing.out_shape) == 3
+    ]
+    if not known:
+        return "bct"
+    here = next((i for i, firing in enumerate(fired) if firing.path == path), len(fired))
+    shape = next((f.out_shape for f in fired if f.path == path), tuple(tensor.shape))
+
+    def distance(item: tuple[int, Firing, Layout | None]) -> tuple[bool, bool, int]:
+        position, firing, _ = item
+        return firing.out_shape != shape, position > here, abs(position - here)
+
+    return cast(Layout, min(known, key=distance)[2])
+
+
+def unfolded_view(tensor: Tensor, layout: Layout) -> Tensor:
+    """A view with items first and frames second, whatever makes up the vector behind them."""
+    if layout == "bc":
+        return tensor[:, None]
+    if layout == "bt":
+        return tensor[..., None]
+    return tensor.permute(*_PERMUTATIONS[layout])
+
+
+def to_frames(tensor: Tensor, layout: Layout) -> Shaped[Tensor, "item frame d_in"]:
+    """Items (clips, or frames of clips folded into the batch), their frames, their vectors."""
+    return unfolded_view(tensor, layout).flatten(2)
+
+
+def from_frames(values: Shaped[Tensor, "item frame d_in"], like: Tensor, layout: Layout) -> Tensor:
+    """The inverse of :func:`to_frames`, in the shape of the tensor that it was taken from."""
+    if layout in ("bc", "bt"):
+        return values.reshape(like.shape)
+    order = _PERMUTATIONS[layout]
+    permuted = values.reshape([like.shape[axis] for axis in order])
+    inverse = sorted(range(len(order)), key=order.__getitem__)
+    return permuted.permute(*inverse)
+
+
+def by_clip(
+    values: Shaped[Tensor, "item frame d_in"], n_clips: int
+) -> Shaped[Tensor, "clip clip_frame d_in"]:
+    """Frames folded into the batch go back behind one another: ``[b·m t d]`` to ``[b m·t d]``."""
+    return values.reshape(n_clips, -1, values.shape[-1])

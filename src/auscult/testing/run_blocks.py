@@ -1,0 +1,198 @@
+"""The blocks of a made-up run: plausible shapes of every kind, from named random generators."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from auscult.blocks import (
+    Animation,
+    Axis,
+    Bars,
+    Block,
+    Clip,
+    Curve,
+    Finding,
+    Heatmap,
+    Histogram,
+    Lanes,
+    Missing,
+    Scatter,
+    Series,
+    SmallMultiples,
+    Table,
+    Text,
+)
+from auscult.core.rng import named_rng
+
+_FREQUENCY = Axis("frequency", "Hz", "log")
+_GAIN = Axis("gain", "dB re the largest")
+_ACROSS = Axis("component 1")
+_UP = Axis("component 2")
+_N_CHANNELS = 32
+_FRAME_RATE = 75.0
+_HOW_TO_READ = (
+    "Each filter was measured with sines, not read off its weights.\n\n"
+    "Dashed lines are the same measurement with weights drawn afresh."
+)
+
+
+def filter_blocks() -> list[Block]:
+    """Findings, curves, a heatmap, small multiples, bars and a table."""
+    rng = named_rng(0, "fabricated", "filters")
+    hz = np.geomspace(50, 8000, 160)
+    centres = np.sort(np.geomspace(120, 6500, _N_CHANNELS) * rng.uniform(0.8, 1.25, _N_CHANNELS))
+    widths = np.clip(rng.normal(0.35, 0.12, _N_CHANNELS), 0.12, 0.8)
+    gains = -12 * (np.log2(hz[None] / centres[:, None]) / widths[:, None] / 2) ** 2
+    gains = np.maximum(gains, -60) + rng.normal(0, 0.8, gains.shape)
+    filters = np.arange(float(_N_CHANNELS))
+    names = [f"filter {i}, {centre:.0f} Hz" for i, centre in enumerate(centres)]
+    each = [
+        Curve(name, hz, (Series("", gain),), _FREQUENCY, _GAIN)
+        for name, gain in zip(names[:24], gains[:24], strict=True)
+    ]
+    return [
+        *_filter_findings(),
+        Text(_HOW_TO_READ, "How to read this page"),
+        _mean_response(hz, gains.max(axis=0), rng),
+        Heatmap("Response of every filter", gains, hz, filters, _FREQUENCY, Axis("filter"), _GAIN),
+        SmallMultiples("Filters one by one", tuple(each)),
+        _bandwidths(),
+        _narrowest(centres, widths),
+        Missing("Phase response", "The tap gives magnitudes only: phase cannot be measured here."),
+    ]
+
+
+def _filter_findings() -> list[Block]:
+    return [
+        Finding(
+            "Half of the filters pass less than a third of an octave.",
+            value="median bandwidth 0.31 octaves",
+            control="1.92 octaves with random weights",
+            verdict="holds",
+            published="0.3 octaves (a made-up paper, figure 3)",
+            claim="F-1",
+            reason="No random filter bank of 20 came below 1.4 octaves.",
+        ),
+        Finding(
+            "The filters tile the frequency axis no more evenly than random ones do.",
+            value="coverage ripple 6.1 dB",
+            control="5.8 dB with random weights",
+            verdict="explained by control",
+            claim="F-2",
+            reason="The difference lies within the spread of three seeds.",
+        ),
+    ]
+
+
+def _mean_response(hz: np.ndarray, largest: np.ndarray, rng: np.random.Generator) -> Curve:
+    flat = -8 - 6 * np.log10(hz / 50) + rng.normal(0, 0.4, hz.size)
+    trained = Series("trained", largest, low=largest - 3, high=largest + 2)
+    note = "Largest response of any filter at each frequency; the band holds nine seeds in ten."
+    both = (trained, Series("random weights", flat, control=True))
+    return Curve("Mean response of the filter bank", hz, both, _FREQUENCY, _GAIN, note)
+
+
+def _bandwidths() -> Bars:
+    middle = np.array([0.62, 0.41, 0.33, 0.3, 0.27, 0.29])
+    octaves = ("125 Hz", "250 Hz", "500 Hz", "1 kHz", "2 kHz", "4 kHz")
+    width = Axis("bandwidth", "octaves")
+    return Bars(
+        "Bandwidth by octave", octaves, middle, Axis("octave"), width, middle * 0.85, middle * 1.2
+    )
+
+
+def _narrowest(centres: np.ndarray, widths: np.ndarray) -> Table:
+    rows = [
+        (f"filter {i}", float(centres[i]), float(widths[i]), float(1 / widths[i]), i % 2 == 0)
+        for i in np.argsort(widths)[:5].tolist()
+    ]
+    columns = ("filter", "centre", "bandwidth", "Q", "tuned")
+    note = "Q is centre over bandwidth."
+    return Table("The five narrowest", columns, tuple(rows), ("", "Hz", "octaves", "", ""), note)
+
+
+def motion_blocks(clip_ids: Sequence[str], seconds: float) -> list[Block]:
+    """A trajectory, a diverging heatmap, a scatter, a wide clip and many lanes."""
+    rng = named_rng(0, "fabricated", "motion")
+    clip = Clip(clip_ids[0], 0.0, seconds, "whole clip")
+    steps = rng.normal(0, 1, (24, 24))
+    order = np.arange(24.0)
+    chance = Axis("log ratio to chance")
+    edges = np.linspace(0, 3, 31)
+    lengths = (Series("music", _bell(1.1, 0.4)), Series("noise", _bell(1.9, 0.3), control=True))
+    return [
+        *_motion_findings(),
+        _path(clip, rng),
+        _plane(rng),
+        Heatmap(
+            "Which archetype follows which",
+            steps - steps.mean(),
+            order,
+            order,
+            Axis("next archetype"),
+            Axis("archetype"),
+            chance,
+            "diverging",
+        ),
+        *_lanes(clip, rng),
+        Histogram("How far responses move", edges, lengths, Axis("step", "standard deviations")),
+        Clip(clip_ids[min(1, len(clip_ids) - 1)], 0.3, 1.7, "the largest steps", (0.8, 1.1)),
+    ]
+
+
+def _motion_findings() -> list[Block]:
+    return [
+        Finding(
+            "Motion comes no closer to the data's own directions than time-shuffled sound does.",
+            value="cosine 0.48",
+            control="0.55 with frames shuffled",
+            verdict="does not hold",
+            published="0.71 (a made-up paper)",
+            claim="D-1",
+            reason="The control does better in all three seeds.",
+        ),
+        Finding(
+            "Whether the motion is the same in another model was not asked.",
+            value="–",
+            control="one model only",
+            verdict="cannot be tested here",
+        ),
+    ]
+
+
+def _times(seconds: float) -> np.ndarray:
+    return np.asarray((np.arange(round(seconds * _FRAME_RATE)) + 0.5) / _FRAME_RATE)
+
+
+def _path(clip: Clip, rng: np.random.Generator) -> Animation:
+    times = _times(clip.stop_s)
+    angle = np.cumsum(rng.normal(0.18, 0.12, times.size))
+    radius = 1 + 0.3 * np.sin(np.arange(times.size) / 9)
+    x, y = radius * np.cos(angle), radius * np.sin(angle)
+    return Animation("A path through the first two components", clip, times, x, y, _ACROSS, _UP)
+
+
+def _plane(rng: np.random.Generator) -> Scatter:
+    groups = tuple(np.repeat(["piano", "organ", "marimba", "drum"], 60).tolist())
+    labels = tuple(f"{group} {i}" for i, group in enumerate(groups))
+    spots = np.repeat(rng.normal(0, 2, (4, 2)), 60, axis=0) + rng.normal(0, 0.55, (240, 2))
+    return Scatter("Clips in a plane", spots[:, 0], spots[:, 1], _ACROSS, _UP, labels, groups)
+
+
+def _lanes(clip: Clip, rng: np.random.Generator) -> list[Block]:
+    times = _times(clip.stop_s)
+    sparse = np.abs(rng.standard_normal((20, times.size))) ** 3
+    sparse *= rng.random(sparse.shape) < 0.2
+    names = tuple(f"archetype {i}" for i in range(20))
+    walks = np.cumsum(rng.normal(0, 1, (2, times.size)), axis=1)
+    ways = ("along component 1", "along component 2")
+    return [
+        Lanes("Twenty archetypes over one clip", clip, times, sparse, names, Axis("activation")),
+        Lanes("Signed motion", clip, times, walks, ways, Axis("displacement"), "diverging"),
+    ]
+
+
+def _bell(centre: float, width: float) -> np.ndarray:
+    middles = np.linspace(0.05, 2.95, 30)
+    height = np.exp(-(((middles - centre) / width) ** 2) / 2)
+    return np.asarray(height / height.sum())

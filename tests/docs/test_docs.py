@@ -1,0 +1,131 @@
+"""The documentation is run, generated pages are fresh, and whatever is registered is documented."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import auscult
+from auscult.core import errors
+from tests.docs.blocks import Block, blocks_of
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(path for path in (ROOT / "docs").rglob("*.md") if "reference" not in path.parts),
+]
+# Blocks that are not run here, and why; tests/docs/test_docs.py::test_no_excuse_is_stale keeps the list honest.
+EXCUSED = {
+    (
+        "README.md",
+        "make demo   #",
+    ): "it is the README's own first command; CI's fresh clone runs the other",
+    ("README.md", "pip install -e ."): "the tutorial runs the same commands on a model that exists",
+    ("README.md", "import auscult"): "reads the run of the block above, as the tutorial does",
+    ("docs/index.md", "make demo"): "as in the README",
+    ("docs/how-to/resume.md", "auscult run study.toml"): "the tutorial runs it",
+}
+
+
+def excuse(page: Path, block: Block) -> str | None:
+    name = page.relative_to(ROOT).as_posix()
+    return next(
+        (why for (p, start), why in EXCUSED.items() if p == name and block.text.startswith(start)),
+        None,
+    )
+
+
+def run_bash(text: str, folder: Path) -> None:
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    commands = text.replace("auscult ", f"{sys.executable} -m auscult.cli ", 1)
+    done = subprocess.run(
+        ["bash", "-e", "-c", commands],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_example_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for block in blocks_of(page.read_text()):
+        if excuse(page, block):
+            continue
+        if block.title:
+            (tmp_path / block.title).write_text(block.text)
+        elif block.language == "bash":
+            run_bash(block.text, tmp_path)
+        elif block.language == "python":
+            exec(compile(block.text, f"{page.name}:{block.line}", "exec"), names)  # noqa: S102
+
+
+def test_no_excuse_is_stale():
+    found = {
+        (page.relative_to(ROOT).as_posix(), start)
+        for page in PAGES
+        for block in blocks_of(page.read_text())
+        for (name, start) in EXCUSED
+        if name == page.relative_to(ROOT).as_posix() and block.text.startswith(start)
+    }
+    assert found == set(EXCUSED)
+
+
+def test_generated_pages_are_fresh():
+    done = subprocess.run(
+        [sys.executable, "docs/generate.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", [n for n in vars(errors) if n.endswith("Error")])
+def test_every_error_is_explained(name: str):
+    assert f"`{name}`" in (ROOT / "docs/reference/errors.md").read_text()
+
+
+@pytest.mark.parametrize("name", auscult.__all__)
+def test_every_public_name_is_documented(name: str):
+    assert f"`auscult.{name}`" in (ROOT / "docs/reference/api.md").read_text()
+
+
+@pytest.mark.parametrize(("registry", "page"), [
+    ("MODELS", "models"), ("SOUNDS", "sounds"), ("DICTIONARIES", "dictionaries"), ("ANALYSES", "analyses"),
+])  # fmt: skip
+def test_every_registered_name_and_setting_is_documented(registry: str, page: str):
+    text = (ROOT / f"docs/reference/{page}.md").read_text()
+    for name in getattr(auscult, registry).names():
+        section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
+        for field, info in getattr(auscult, registry).get(name).Params.model_fields.items():
+            assert f"| `{field}` |" in section
+            assert info.description, f"{registry} {name}.{field} has no docstring"
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly(tmp_path: Path):
+    if shutil.which("mkdocs") is None and not (Path(sys.executable).parent / "mkdocs").exists():
+        pytest.skip("mkdocs is not installed")
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path / "site")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
