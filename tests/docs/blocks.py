@@ -17,7 +17,7 @@ class Block:
 def blocks_of(page: str) -> list[Block]:
     """All fenced blocks in order."""
     found = []
-    for match in re.finditer(r"^```(\w*)([^\n]*)\n(.*?)^```", page, re.M | re.S):
+    for match in re.finditer(r"^```(\w*)([^\n]*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
         title = re.search(r'title="([^"]+)"', match[2])
         line = page[: match.start()].count("\n") + 2
         found.append(Block(match[1], title[1] if title else "", match[3], line))

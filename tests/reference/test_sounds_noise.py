@@ -101,6 +101,12 @@ def test_white_noise_is_gaussian():
     assert np.mean(inner**4) == pytest.approx(3.0, abs=0.06)
 
 
+def test_noise_does_not_mirror_itself():
+    # A spectrum whose phases are not drawn makes x[t] = x[-t].
+    ((_, samples),) = sounds("noise", n=1, seconds=1.0, colours=["white"])
+    assert abs(np.corrcoef(samples[1:], samples[:0:-1])[0, 1]) < 0.05
+
+
 def test_noises_do_not_repeat_each_other():
     (_, one), (_, other) = sounds("noise", n=2, colours=["white"])
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.03

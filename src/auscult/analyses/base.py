@@ -6,7 +6,7 @@ And how to show it.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -107,6 +107,7 @@ class ClipSound:
     labels: Mapping[str, str | float]
 
 
+@runtime_checkable
 class Context(Protocol):
     """What an analysis may ask of an experiment.
 

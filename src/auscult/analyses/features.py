@@ -139,7 +139,9 @@ def chosen_dictionary(context: Context, asked: str | None) -> str:
     return asked or names[0]
 
 
-def _centred(dictionary: Dictionary, values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+def _centred(
+    dictionary: Dictionary, values: Float[np.ndarray, "n d"]
+) -> Float[np.ndarray, "m d"]:
     """Vectors about the dictionary's own mean, without the quietest 1 %."""
     about: np.ndarray = values - dictionary.preprocess.mean.numpy()
     kept: np.ndarray = about[loud_rows(about)]

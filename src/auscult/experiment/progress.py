@@ -1,9 +1,10 @@
 """How a run says what it is doing, to whoever shows it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Receives the course of a run: a stage begins, advances by shares of itself, and ends."""
 

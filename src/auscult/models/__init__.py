@@ -1,1 +1,4 @@
-"""Adapters: what a model's weights do not tell (rate, layout, roles of its layers, how it decodes)."""
+"""Adapters: what a model's weights do not tell (rate, layout, roles of its layers.
+
+How it decodes).
+"""

@@ -34,13 +34,15 @@ Times = dict[tuple[str, Side], TimeBase]
 
 @MODELS.register("dac")
 class Dac(AudioModel):
-    """DAC (Kumar et al. 2023): centred convolutions with periodic activations and a factorised quantiser.
+    """DAC (Kumar et al. 2023).
 
-    Roles: ``conv.0``, ``res.B.U`` (unit U of block B), ``conv.1`` … (the strided ones, then the last),
-    ``latent``, ``rvq.N`` (``in`` is what is left over, ``codes`` its indices, ``out`` the vector they stand
-    for), ``latent.q``, and ``decoder.…``, which fire in ``codec.decode``. The convolutions use no padding that
-    depends on the length, so decoding gives fewer samples than went in: 44,032 for 44,100 at 44.1 kHz; align
-    at the start before comparing.
+    Centred convolutions with periodic activations and a factorised quantiser.
+
+    Roles: ``conv.0``, ``res.B.U`` (unit U of block B), ``conv.1`` … (the strided ones, then the
+    last), ``latent``, ``rvq.N`` (``in`` is what is left over, ``codes`` its indices, ``out`` the
+    vector they stand for), ``latent.q``, and ``decoder.…``, which fire in ``codec.decode``. The
+    convolutions use no padding that depends on the length, so decoding gives fewer samples than
+    went in: 44,032 for 44,100 at 44.1 kHz; align at the start before comparing.
     """
 
     class Params(Config):
@@ -51,7 +53,10 @@ class Dac(AudioModel):
         n_levels: int | None = Field(default=None, ge=1)
         """Levels of the quantiser that take part; all of them when not given."""
         config: dict[str, Any] = {}
-        """Changes of the configuration (for instance encoder_hidden_size = 8), for random weights only."""
+        """Changes of the configuration (for instance encoder_hidden_size = 8).
+
+        For random weights only.
+        """
 
     def __init__(self, module: Any, name: str, n_levels: int | None, weights: Weights) -> None:
         most = len(module.quantizer.quantizers)
@@ -73,7 +78,8 @@ class Dac(AudioModel):
         Raises:
             MissingExtraError: transformers is not installed.
             CheckpointError: The checkpoint cannot be loaded or does not fit.
-            ConfigError: Changes of the configuration that do not go with the weights, or are unknown.
+            ConfigError: Changes of the configuration that do not go with the weights, or are
+                unknown.
         """
         transformers = transformers_module("dac")
         if weights == "random":
@@ -131,7 +137,10 @@ class Dac(AudioModel):
 
     @torch.no_grad()
     def _enliven(self, seed: int) -> None:
-        """Fit each level's table to what the level projects; fresh ones are far from every input."""
+        """Fit each level's table to what the level projects.
+
+        Fresh ones are far from every input.
+        """
         sound = harmonic_noise(self.sample_rate, 1, self.sample_rate, 4, seed)
         residual = self._encode(sound)
         for index, level in enumerate(self.module.quantizer.quantizers):

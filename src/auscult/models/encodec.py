@@ -31,12 +31,15 @@ _PUBLISHED: dict[str, dict[str, Any]] = {
 
 @MODELS.register("encodec")
 class Encodec(AudioModel):
-    """EnCodec (Défossez et al. 2022): convolutions, an LSTM, a residual quantiser, and the same way back.
+    """EnCodec (Défossez et al. 2022).
 
-    Roles: ``conv.N``, ``res.N``, ``lstm``, ``latent`` (before the quantiser), ``rvq.N`` (``in`` is what the
-    levels before left over, ``codes`` its indices, ``out`` the vector they stand for), ``latent.q``, and
-    ``decoder.conv.N``, ``decoder.lstm``, ``decoder.up.N``, ``decoder.res.N``, which fire in ``codec.decode``.
-    At 48 kHz every layer is normalised over the whole segment of one second, so each frame hears all of it.
+    Convolutions, an LSTM, a residual quantiser, and the same way back.
+
+    Roles: ``conv.N``, ``res.N``, ``lstm``, ``latent`` (before the quantiser), ``rvq.N`` (``in`` is
+    what the levels before left over, ``codes`` its indices, ``out`` the vector they stand for),
+    ``latent.q``, and ``decoder.conv.N``, ``decoder.lstm``, ``decoder.up.N``, ``decoder.res.N``,
+    which fire in ``codec.decode``. At 48 kHz every layer is normalised over the whole segment of
+    one second, so each frame hears all of it.
     """
 
     class Params(Config):
@@ -61,12 +64,15 @@ class Encodec(AudioModel):
 
     @classmethod
     def build(cls, params: "Encodec.Params", weights: Weights, seed: int) -> "Encodec":
-        """Load, shuffle or draw afresh; the tables of an untrained quantiser are fitted to its latents.
+        """Load, shuffle or draw afresh.
+
+        The tables of an untrained quantiser are fitted to its latents.
 
         Raises:
             MissingExtraError: transformers is not installed.
             CheckpointError: The checkpoint cannot be loaded or does not fit.
-            ConfigError: Changes of the configuration that do not go with the weights, or are unknown.
+            ConfigError: Changes of the configuration that do not go with the weights, or are
+                unknown.
         """
         transformers = transformers_module("encodec")
         if weights == "random":

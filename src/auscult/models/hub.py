@@ -1,4 +1,7 @@
-"""Models of transformers from a hub name, a local folder, or a configuration alone; safetensors only."""
+"""Models of transformers from a hub name, a local folder, or a configuration alone.
+
+Safetensors only.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +63,9 @@ def read_config(
     published: Mapping[str, Mapping[str, Any]],
     overrides: Mapping[str, Any],
 ) -> Any:
-    """The configuration of a checkpoint, with changes: from its folder, from what is published, or the hub.
+    """The configuration of a checkpoint, with changes.
+
+    From its folder, from what is published, or the hub.
 
     Raises:
         ConfigError: A change that the configuration does not know or refuses.

@@ -1,4 +1,7 @@
-"""Networks that have learnt nothing but are alive: fresh weights, and the statistics that go with them."""
+"""Networks that have learnt nothing but are alive.
+
+Fresh weights, and the statistics that go with them.
+"""
 
 from collections.abc import Callable
 
@@ -15,9 +18,9 @@ from auscult.core.rng import seed_of
 def redraw_weights(module: nn.Module, seed: int) -> None:
     """Re-initialise every layer that has ``reset_parameters``, under ``seed``.
 
-    A weight-normalised layer computes ``weight`` from what it stores, so its own initialiser would write
-    into a temporary tensor and change nothing; its weight is drawn here and handed to the parametrisation.
-    torch's global random state is left as it was.
+    A weight-normalised layer computes ``weight`` from what it stores, so its own initialiser would
+    write into a temporary tensor and change nothing; its weight is drawn here and handed to the
+    parametrisation. torch's global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "weights"))
@@ -48,7 +51,10 @@ def _redraw_weight_norm(layer: nn.Module) -> None:
 
 
 def _draw(weight: Tensor) -> None:
-    """He-uniform for matrices and filters (He et al. 2015, section 2.2), small normal for the rest."""
+    """He-uniform for matrices and filters (He et al.
+
+    2015, section 2.2), small normal for the rest.
+    """
     if weight.ndim > 1:
         nn.init.kaiming_uniform_(weight, nonlinearity="relu")
     else:
@@ -91,9 +97,10 @@ def fill_codebooks(
 ) -> None:
     """Fill the tables of a residual quantiser, in place, from what each level would have to code.
 
-    The entries of a level are residual vectors picked at random, spread by a tenth of the residual's
-    deviation so that no two are equal; the next level gets what the nearest entry leaves over. Without
-    this a fresh EnCodec has all-zero tables: every code is 0 and no test on it can fail.
+    The entries of a level are residual vectors picked at random, spread by a tenth of the
+    residual's deviation so that no two are equal; the next level gets what the nearest entry leaves
+    over. Without this a fresh EnCodec has all-zero tables: every code is 0 and no test on it can
+    fail.
     """
     residual = latents.clone()
     for level, codebook in enumerate(codebooks):

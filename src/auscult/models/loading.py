@@ -55,8 +55,8 @@ def locate(path: str) -> tuple[Path, str | None]:
 def load_module(path: str) -> ModuleType:
     """Import what ``path`` names: ``nets/model.py``, a package's folder, or ``package.module``.
 
-    A lone file gets a name of its own, so that two files called ``model.py`` do not meet; a file within a
-    package is imported as part of it, so that its relative imports work.
+    A lone file gets a name of its own, so that two files called ``model.py`` do not meet; a file
+    within a package is imported as part of it, so that its relative imports work.
 
     Raises:
         ConfigError: It does not exist, or another module of its name is loaded already.
@@ -134,7 +134,10 @@ def find_factory(path: str, factory: str) -> Callable[..., Any]:
 
 
 def accepts(function: Callable[..., Any], argument: str) -> bool:
-    """Whether a function names an argument (``**kwargs`` does not count: it would swallow anything)."""
+    """Whether a function names an argument (``**kwargs`` does not count.
+
+    It would swallow anything).
+    """
     try:
         return argument in inspect.signature(function).parameters
     except (TypeError, ValueError):

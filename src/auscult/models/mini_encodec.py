@@ -1,4 +1,7 @@
-"""The bundled miniature EnCodec: the architecture of EnCodec at 24 kHz, trained on sound that the project makes."""
+"""The bundled miniature EnCodec.
+
+The architecture of EnCodec at 24 kHz, trained on sound that the project makes.
+"""
 
 import json
 from pathlib import Path

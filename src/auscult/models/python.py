@@ -1,4 +1,7 @@
-"""Any network of one's own: a Python file (or module) and the function in it that returns an ``nn.Module``."""
+"""Any network of one's own.
+
+A Python file (or module) and the function in it that returns an ``nn.Module``.
+"""
 
 from collections.abc import Callable
 from functools import reduce
@@ -23,8 +26,8 @@ from auscult.models.weights import shuffle_weights
 class PythonModel(AudioModel):
     """A network that a function of the user's own code returns.
 
-    Taps are the modules that fire, under their own paths; methods named as ``encode`` and ``quantise``
-    add the roles ``latent`` and ``latent.q``.
+    Taps are the modules that fire, under their own paths; methods named as ``encode`` and
+    ``quantise`` add the roles ``latent`` and ``latent.q``.
     """
 
     class Params(Config):
@@ -37,16 +40,27 @@ class PythonModel(AudioModel):
         args: dict[str, Any] = {}
         """Arguments for the function."""
         sample_rate: int | None = Field(default=None, gt=0)
-        """Samples per second that it listens at; its own ``sample_rate`` attribute when not given."""
+        """Samples per second that it listens at.
+
+        Its own ``sample_rate`` attribute when not given.
+        """
         n_channels: int = Field(default=1, ge=1)
         """Channels that it listens to: it is called with ``[batch channel time]``."""
         weights_argument: str | None = None
-        """Argument of the function that asks for random weights when true; without one, every layer that
+        """Argument of the function that asks for random weights when true.
+
+        Without one, every layer that
         has ``reset_parameters`` is drawn afresh and batch norms are calibrated on synthetic sound."""
         layouts: dict[str, Layout] = {}
-        """Order of the axes at taps where the kind of module does not tell it: tap or glob to layout."""
+        """Order of the axes at taps where the kind of module does not tell it.
+
+        Tap or glob to layout.
+        """
         forward: str | list[str] = []
-        """Method to call instead of ``forward``; of several, each gets what the one before returned."""
+        """Method to call instead of ``forward``.
+
+        Of several, each gets what the one before returned.
+        """
         encode: str | list[str] = []
         """Method (or several in a row) from waveform to latents ``[batch d_latent frame]``."""
         quantise: str | list[str] = []
@@ -54,7 +68,10 @@ class PythonModel(AudioModel):
         decode: str | list[str] = []
         """Method (or several in a row) from latents to waveform."""
         probe_samples: int = Field(default=0, ge=0)
-        """Length of a clip that suits the network, for probes; 0 for a second, or longer where needed."""
+        """Length of a clip that suits the network, for probes.
+
+        0 for a second, or longer where needed.
+        """
 
     def __init__(self, module: nn.Module, params: "PythonModel.Params", weights: Weights) -> None:
         self.module = module
@@ -71,7 +88,9 @@ class PythonModel(AudioModel):
 
     @classmethod
     def build(cls, params: "PythonModel.Params", weights: Weights, seed: int) -> "PythonModel":
-        """Call the factory; ``random`` through its own argument where it has one, else by re-initialising.
+        """Call the factory; ``random`` through its own argument where it has one.
+
+        Else by re-initialising.
 
         Raises:
             UserError: The file, the function or a method is missing, fails, or gives no network.
@@ -109,7 +128,10 @@ class PythonModel(AudioModel):
         return harmonic_noise(self.sample_rate, self.n_channels, n_samples, n_clips, seed)
 
     def taps(self) -> list[Tap]:
-        """Every module that fires on synthetic sound, in firing order, after the codec's own roles."""
+        """Every module that fires on synthetic sound, in firing order.
+
+        After the codec's own roles.
+        """
         if self._taps is None:
             fired = survey(self.module, lambda: self.forward(self.probe_sound()))
             modules = [Tap(f.path, layout=self._layout(f.path)) for f in fired if f.path]
@@ -135,7 +157,9 @@ def _names(names: str | list[str]) -> list[str]:
 
 
 def _chain(module: nn.Module, names: str | list[str]) -> Callable[[Any], Any]:
-    """Call methods in a row, looked up at each call, so that a wrapped method is used while it is wrapped.
+    """Call methods in a row, looked up at each call.
+
+    So that a wrapped method is used while it is wrapped.
 
     Raises:
         UnknownNameError: The network has no such method.

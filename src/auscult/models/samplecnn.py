@@ -1,4 +1,7 @@
-"""SampleCNN and its toy version (METHODS 2.1, 2.2): convolutions of length three on the waveform, all the way up."""
+"""SampleCNN and its toy version (METHODS 2.1, 2.2).
+
+Convolutions of length three on the waveform, all the way up.
+"""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +26,10 @@ _FAMILIES = ("piano", "mallets", "organ", "guitar", "strings", "brass", "reed", 
 
 @MODELS.register("samplecnn")
 class FullSampleCNN(AudioModel):
-    """SampleCNN on 59,049 samples, 50 tags; its weights come from a safetensors file or are random."""
+    """SampleCNN on 59,049 samples, 50 tags.
+
+    Its weights come from a safetensors file or are random.
+    """
 
     class Params(Config):
         """Which weights."""
@@ -68,7 +74,10 @@ class FullSampleCNN(AudioModel):
         return _run(self.module, waveform)
 
     def taps(self) -> list[Tap]:
-        """``conv.N``, ``norm.N``, ``act.N``, ``pool.N`` of each block, then ``logits``, ``probability``."""
+        """``conv.N``, ``norm.N``, ``act.N``, ``pool.N`` of each block, then ``logits``.
+
+        ``probability``.
+        """
         heads = [Tap("tags", "logits", "bc"), Tap("sigmoid", "probability", "bc")]
         return [*_block_taps(self.module), *heads]
 
@@ -79,7 +88,10 @@ class FullSampleCNN(AudioModel):
 
 @MODELS.register("toy-samplecnn")
 class ToyModel(AudioModel):
-    """The bundled miniature: 32 first filters of length three, trained on sound that the project makes."""
+    """The bundled miniature.
+
+    32 first filters of length three, trained on sound that the project makes.
+    """
 
     class Params(Config):
         """Which of the two."""

@@ -1,7 +1,9 @@
-"""The codec of the EnCodec family (METHODS 2.3): its roles, its time bases, its way to latents and back.
+"""The codec of the EnCodec family (METHODS 2.3).
 
-Shared by ``encodec`` (published weights, any size) and ``mini-encodec`` (the bundled miniature); both run the
-implementation of transformers.
+Its roles, its time bases, its way to latents and back.
+
+Shared by ``encodec`` (published weights, any size) and ``mini-encodec`` (the bundled miniature);
+both run the implementation of transformers.
 """
 
 import math
@@ -66,7 +68,8 @@ class Seanet:
         if self.longest_samples is not None and n_samples > self.longest_samples:
             raise AudioError(
                 f"this codec hears segments of {self.longest_samples / self.sample_rate:g} s and "
-                f"normalises over each: cut clips to that length, got {n_samples / self.sample_rate:g} s"
+                "normalises over each: cut clips to that length, got "
+                f"{n_samples / self.sample_rate:g} s"
             )
         if self.module.config.normalize:
             loudness = waveform.mean(1, keepdim=True).square().mean(-1, keepdim=True).sqrt()
@@ -106,7 +109,10 @@ class Seanet:
         ]
 
     def fill(self, seed: int) -> None:
-        """Give every level entries that fit the encoder's latents; transformers leaves them all zero."""
+        """Give every level entries that fit the encoder's latents.
+
+        Transformers leaves them all zero.
+        """
         n_samples = self.longest_samples or self.sample_rate
         sound = harmonic_noise(self.sample_rate, self.n_channels, n_samples, 8, seed)
         with torch.no_grad():
@@ -119,7 +125,10 @@ class Seanet:
                 book.cluster_size.fill_(1.0)
 
     def _level(self, index: int) -> Tap:
-        """One level: what it gets (the residual), the indices it gives, the vector they stand for."""
+        """One level: what it gets (the residual), the indices it gives.
+
+        The vector they stand for.
+        """
         return Tap(
             f"quantizer.layers.{index}",
             f"rvq.{index}",
@@ -166,7 +175,10 @@ def _stack_taps(stack: nn.Module, path: str, prefix: str, decodes: bool) -> list
 
 
 def _times(module: Any, sample_rate: int, n_levels: int) -> Times:
-    """Time bases on both sides of every layer, of the encoder's end, the quantiser and the decoder."""
+    """Time bases on both sides of every layer, of the encoder's end.
+
+    The quantiser and the decoder.
+    """
     times: Times = {}
     sound = TimeBase(sample_rate)
     start = sound.after_global() if module.config.normalize else sound
@@ -214,7 +226,10 @@ def _after_conv(layer: Any, now: TimeBase) -> TimeBase:
 
 
 def _after_up(layer: Any, now: TimeBase) -> TimeBase:
-    """The surplus is cut on the right, or (not causal) on both sides, the odd sample on the left."""
+    """The surplus is cut on the right, or (not causal) on both sides.
+
+    The odd sample on the left.
+    """
     kernel, stride = layer.conv.kernel_size[0], layer.conv.stride[0]
     surplus = kernel - stride
     right = math.ceil(surplus * layer.trim_right_ratio) if layer.causal else surplus // 2

@@ -1,4 +1,7 @@
-"""Synthetic sound for probing, calibrating and surveying a network: no files, seeded, never silent."""
+"""Synthetic sound for probing, calibrating and surveying a network.
+
+No files, seeded, never silent.
+"""
 
 import math
 
@@ -12,10 +15,12 @@ from auscult.core.rng import seed_of
 def harmonic_noise(
     sample_rate: int, n_channels: int, n_samples: int, n_clips: int = 1, seed: int = 0
 ) -> Float[Tensor, "{n_clips} {n_channels} {n_samples}"]:
-    """Harmonic tones that swell and fade over noise, within [-0.5, 0.5], channels slightly different.
+    """Harmonic tones that swell and fade over noise, within [-0.5, 0.5].
 
-    Tones have fundamentals from 110 to 880 Hz and partials that fall off as 1/k; noise is a fifth of them,
-    so that every band of a network hears something.
+    Channels slightly different.
+
+    Tones have fundamentals from 110 to 880 Hz and partials that fall off as 1/k; noise is a fifth
+    of them, so that every band of a network hears something.
     """
     rng = torch.Generator().manual_seed(seed_of(seed, "harmonic noise"))
     time = torch.arange(n_samples) / sample_rate

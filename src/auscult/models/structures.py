@@ -1,4 +1,7 @@
-"""What a module may pass on: a tensor, a tuple, a list, a dictionary, a model output. Find and replace the first tensor."""
+"""What a module may pass on: a tensor, a tuple, a list, a dictionary, a model output.
+
+Find and replace the first tensor.
+"""
 
 import copy
 from collections.abc import Mapping
@@ -9,7 +12,10 @@ from torch import Tensor
 
 
 def first_tensor(value: Any) -> Tensor | None:
-    """The first tensor, depth first; of an LSTM's ``(output, (h, c))`` the output; None without one."""
+    """The first tensor, depth first; of an LSTM's ``(output, (h, c))`` the output.
+
+    None without one.
+    """
     if isinstance(value, Tensor):
         return value
     for _, item in _items(value):

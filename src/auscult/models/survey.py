@@ -1,4 +1,7 @@
-"""What fires when a network runs once: the order, the number of calls, the shapes, who feeds whom."""
+"""What fires when a network runs once.
+
+The order, the number of calls, the shapes, who feeds whom.
+"""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -36,7 +39,10 @@ class Firing:
 
 
 class _Watch:
-    """Collects firings while hooks are in place; keeps outputs alive so that identities stay unique."""
+    """Collects firings while hooks are in place.
+
+    Keeps outputs alive so that identities stay unique.
+    """
 
     def __init__(self) -> None:
         self.calls: dict[str, int] = {}

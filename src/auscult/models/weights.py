@@ -1,4 +1,7 @@
-"""Weights as they act: norms divided out, batch norms folded in; checkpoints read strictly, nothing unpickled."""
+"""Weights as they act: norms divided out, batch norms folded in.
+
+Checkpoints read strictly, nothing unpickled.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,10 +43,11 @@ class FirstConv:
 def effective_weight(module: nn.Module) -> Float[Tensor, "d_out d_in kernel"]:
     """The filters that a convolution over time applies, whichever way they are stored.
 
-    Weight normalisation stores a direction v and a gain g and applies w = g · v / ‖v‖ (METHODS 1.2). As a
-    parametrisation ``module.weight`` already is w; the older style keeps ``weight_g`` and ``weight_v`` and
-    refreshes ``weight`` only when the module runs, so it is computed here. A two-dimensional convolution
-    with one singleton axis, and a linear layer (a kernel of length one), are read as one-dimensional.
+    Weight normalisation stores a direction v and a gain g and applies w = g · v / ‖v‖ (METHODS
+    1.2). As a parametrisation ``module.weight`` already is w; the older style keeps ``weight_g``
+    and ``weight_v`` and refreshes ``weight`` only when the module runs, so it is computed here. A
+    two-dimensional convolution with one singleton axis, and a linear layer (a kernel of length
+    one), are read as one-dimensional.
 
     Raises:
         TapError: The module has no weight of such a shape.
@@ -135,7 +139,8 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     if path.suffix != ".safetensors":
         raise CheckpointError(
-            f"{path} is refused: only .safetensors files hold tensors and nothing that could run as "
+            f"{path} is refused: only .safetensors files hold tensors and nothing that could run "
+            "as "
             f"code; convert it with safetensors.torch.save_file"
         )
     try:
@@ -182,7 +187,9 @@ def _some(items: list[str], most: int = 6) -> str:
 
 @torch.no_grad()
 def shuffle_weights(module: nn.Module, seed: int) -> None:
-    """Permute the entries of each parameter: the distribution of values stays, their arrangement goes.
+    """Permute the entries of each parameter.
+
+    The distribution of values stays, their arrangement goes.
 
     Weight-normalised layers are permuted in what they store, direction and gain apart.
     """

@@ -61,7 +61,7 @@ class _Pages(SimpleHTTPRequestHandler):
 
     server_version = "auscult"
     sys_version = ""
-    extensions_map = {  # noqa: RUF012  (declared like this by the standard library)
+    extensions_map = {
         ".html": "text/html; charset=utf-8",
         ".css": "text/css; charset=utf-8",
         ".js": "text/javascript; charset=utf-8",

@@ -1,4 +1,7 @@
-"""Read and edit activations while a model runs: addresses, capture, intervention, and their place in time."""
+"""Read and edit activations while a model runs.
+
+Addresses, capture, intervention, and their place in time.
+"""
 
 from auscult.taps.capture import Captured, capture, intervene, run_capture
 from auscult.taps.point import ResolvedTap, TapPoint, resolve

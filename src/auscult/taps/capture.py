@@ -1,4 +1,7 @@
-"""Read and edit activations while a model runs; afterwards the model is what it was, bit for bit."""
+"""Read and edit activations while a model runs.
+
+Afterwards the model is what it was, bit for bit.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -59,11 +62,13 @@ def capture(
 
     Args:
         model: The model.
-        taps: Addresses or globs; a module that is called several times needs ``@0``, ``@1``, … or ``@*``.
+        taps: Addresses or globs; a module that is called several times needs ``@0``, ``@1``, … or
+            ``@*``.
         stop: End each pass after the last tap; ``model.forward`` then returns None.
-        on_fire: Gets ``(address, responses)`` as soon as a tap has said all that is asked of it; nothing is
-            then kept, so that memory stays flat over any number of passes.
-        detach: Cut the copies off from the gradient; False keeps them attached when gradients are on.
+        on_fire: Gets ``(address, responses)`` as soon as a tap has said all that is asked of it;
+            nothing is then kept, so that memory stays flat over any number of passes.
+        detach: Cut the copies off from the gradient; False keeps them attached when gradients are
+            on.
 
     Yields:
         Responses by address: own float32 copies ``[batch frame d_in]`` (int64 at ``codes``).
@@ -121,7 +126,9 @@ def run_capture(
     waveform: Float[Tensor, "batch channel time"],
     taps: Iterable[str | TapPoint],
 ) -> dict[str, Responses]:
-    """Run a batch as far as the last tap needs it, without gradients, and return what the taps said.
+    """Run a batch as far as the last tap needs it, without gradients.
+
+    And return what the taps said.
 
     Raises:
         TapError: As :func:`capture`.
@@ -133,11 +140,13 @@ def run_capture(
 
 @contextmanager
 def intervene(model: AudioModel, edits: Mapping[str | TapPoint, EditFunction]) -> Iterator[None]:
-    """Change what taps say while the model runs in the block; a capture inside sees the changed values.
+    """Change what taps say while the model runs in the block.
 
-    An edit gets ``(values [batch frame d_in], time)``, an own copy of what the tap says, and returns values
-    of the same shape. They go back into whatever structure the module passed (a tuple, a model output).
-    A glob applies its edit at each tap it names; ``@*`` at each call.
+    A capture inside sees the changed values.
+
+    An edit gets ``(values [batch frame d_in], time)``, an own copy of what the tap says, and
+    returns values of the same shape. They go back into whatever structure the module passed (a
+    tuple, a model output). A glob applies its edit at each tap it names; ``@*`` at each call.
 
     Raises:
         WidthError: An edit returned vectors of another width.
@@ -199,7 +208,9 @@ def _edited(
 
 
 def _n_clips(tap: ResolvedTap, n_items: int, n_clips: int | None, measured: Measured) -> int:
-    """The number of clips in a tensor of ``n_items``, which is larger when frames are folded into the batch.
+    """The number of clips in a tensor of ``n_items``.
+
+    Which is larger when frames are folded into the batch.
 
     Raises:
         TapError: More items than the time base was proven for.
@@ -214,7 +225,8 @@ def _n_clips(tap: ResolvedTap, n_items: int, n_clips: int | None, measured: Meas
         return n_clips
     if n_items % n_clips or not measured.folded:
         raise TapError(
-            f"{tap.address} has {n_items} items for {n_clips} clips, and no proven place in time for "
+            f"{tap.address} has {n_items} items for {n_clips} clips, and no proven place in time "
+            "for "
             f"them; cut the clips to the length that the network takes at once"
         )
     return n_clips

@@ -1,4 +1,7 @@
-"""The one way in which tensors are seen and replaced: hooks on modules, wrappers on methods, all undone."""
+"""The one way in which tensors are seen and replaced.
+
+Hooks on modules, wrappers on methods, all undone.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,8 +25,8 @@ class StopPass(BaseException):
 def attach(stack: ExitStack, model: AudioModel, resolved: ResolvedTap, see: See) -> None:
     """Have ``see`` called whenever a tap fires, until ``stack`` is closed.
 
-    Hooks of one tap run in the order of attachment, so what is attached later sees what earlier ones
-    made of the tensor.
+    Hooks of one tap run in the order of attachment, so what is attached later sees what earlier
+    ones made of the tensor.
 
     Raises:
         TapError: The tap has no such side.
@@ -54,7 +57,10 @@ def attach(stack: ExitStack, model: AudioModel, resolved: ResolvedTap, see: See)
 
 
 def _replaced(structure: Any, see: See) -> Any:
-    """The structure with what ``see`` returned in it, or None when nothing changes (as hooks want it)."""
+    """The structure with what ``see`` returned in it.
+
+    Or None when nothing changes (as hooks want it).
+    """
     tensor = first_tensor(structure)
     if tensor is None:
         return None
@@ -63,7 +69,10 @@ def _replaced(structure: Any, see: See) -> Any:
 
 
 class _Wrapper:
-    """Stands in for a bound method while somebody looks; arguments and results pass all lookers in order."""
+    """Stands in for a bound method while somebody looks.
+
+    Arguments and results pass all lookers in order.
+    """
 
     def __init__(self, module: nn.Module, name: str) -> None:
         self.method: Callable[..., Any] = getattr(module, name)
@@ -91,7 +100,10 @@ class _Wrapper:
 
 @contextmanager
 def _wrapped(module: nn.Module, name: str) -> Iterator[_Wrapper]:
-    """Replace a method on this one object, shared by all who wrap it, and take it away with the last."""
+    """Replace a method on this one object, shared by all who wrap it.
+
+    And take it away with the last.
+    """
     present = module.__dict__.get(name)
     wrapper = present if isinstance(present, _Wrapper) else _Wrapper(module, name)
     wrapper.users += 1
@@ -137,7 +149,10 @@ def first_argument(call: tuple[tuple[Any, ...], dict[str, Any]]) -> Any:
 def watched_forward(
     model: AudioModel, begin: Callable[[Tensor], None], end: Callable[[], None]
 ) -> Iterator[None]:
-    """Call ``begin(waveform)`` and ``end()`` around each ``model.forward``; a :class:`StopPass` ends it early."""
+    """Call ``begin(waveform)`` and ``end()`` around each ``model.forward``.
+
+    A :class:`StopPass` ends it early.
+    """
     present = model.__dict__.get("forward")
     inner = model.forward
 

@@ -32,7 +32,10 @@ _surveys: "WeakKeyDictionary[AudioModel, dict[str, Firing]]" = WeakKeyDictionary
 
 
 def surveyed(model: AudioModel) -> dict[str, Firing]:
-    """What each module does in one pass over synthetic sound, in firing order; run once per model."""
+    """What each module does in one pass over synthetic sound, in firing order.
+
+    Run once per model.
+    """
     if model not in _surveys:
         n_samples = model.probe_samples or model.sample_rate
         sound = harmonic_noise(model.sample_rate, model.n_channels, n_samples)
@@ -42,7 +45,9 @@ def surveyed(model: AudioModel) -> dict[str, Firing]:
 
 
 def layout_of(model: AudioModel, resolved: ResolvedTap, tensor: Tensor) -> Layout:
-    """The order of axes of a tensor at a tap: as declared, else by kind of module, else by its neighbours.
+    """The order of axes of a tensor at a tap.
+
+    As declared, else by kind of module, else by its neighbours.
 
     Raises:
         TapError: There is no saying; the sentence tells how to declare it.
@@ -79,7 +84,10 @@ def _by_kind(module: nn.Module) -> Layout | None:
 
 
 def _by_neighbours(model: AudioModel, path: str, tensor: Tensor) -> Layout:
-    """The layout of the nearest module of a known kind whose output has the same shape, or at least rank."""
+    """The layout of the nearest module of a known kind whose output has the same shape.
+
+    Or at least rank.
+    """
     fired = list(surveyed(model).values())
     known = [
         (position, firing, layout)

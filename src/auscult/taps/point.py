@@ -24,8 +24,8 @@ class TapPoint:
     Attributes:
         path: A role (``conv.0``, ``rvq.2``), a module path, or a glob over either.
         side: What comes in, what goes out, or a quantiser's indices.
-        call: Which of a module's calls within a pass, counted from 0; ``"*"`` for all of them, their
-            frames one after another; None for the only one.
+        call: Which of a module's calls within a pass, counted from 0; ``"*"`` for all of them,
+            their frames one after another; None for the only one.
     """
 
     path: str
@@ -75,8 +75,9 @@ class ResolvedTap:
 def resolve(model: AudioModel, patterns: Iterable[str | TapPoint]) -> list[ResolvedTap]:
     """Find the taps that addresses and globs name, naturally sorted within a glob, none twice.
 
-    A role wins over a module path of the same name. A glob over module paths leaves out what nothing ever
-    calls (lists of modules, parametrisations); an explicit address does not, and raises when it is captured.
+    A role wins over a module path of the same name. A glob over module paths leaves out what
+    nothing ever calls (lists of modules, parametrisations); an explicit address does not, and
+    raises when it is captured.
 
     Raises:
         UnknownNameError: An address or glob names nothing; the nearest names are listed.

@@ -1,4 +1,7 @@
-"""Where the frames of a tap lie in time: declared by the model's family, proven against the input gradient."""
+"""Where the frames of a tap lie in time.
+
+Declared by the model's family, proven against the input gradient.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -88,11 +91,14 @@ def timing(model: AudioModel, tap: ResolvedTap) -> Measured:
 
 
 def measure_time_base(model: AudioModel, point: str | TapPoint) -> TimeBase:
-    """Find hop, offset and span from what the gradient of several frames reaches, in exact rationals.
+    """Find hop, offset and span from what the gradient of several frames reaches.
 
-    Rectifiers leak and maxima are means while this runs, so that the support is that of the architecture.
-    Behind a recurrence the past has no beginning: the span then is 1 and the offset the last sample heard.
-    Where every frame hears the whole clip, offset and span tell where most of the gradient lies.
+    In exact rationals.
+
+    Rectifiers leak and maxima are means while this runs, so that the support is that of the
+    architecture. Behind a recurrence the past has no beginning: the span then is 1 and the offset
+    the last sample heard. Where every frame hears the whole clip, offset and span tell where most
+    of the gradient lies.
 
     Raises:
         TapError: The frames have no regular place in time, or nothing reaches them.
@@ -291,25 +297,32 @@ def _folded(
 ) -> Measured | None:
     """The time base of frames folded into the batch, if they follow one another evenly.
 
-    What a fold hears must move by one amount per fold, the same at another length of clip, and the
-    frames within a fold must move by their share of it: shifting the sound by one hop must shift the
-    frames by one.
+    What a piece hears must move by one amount from piece to piece, the same at another length of
+    clip, and the frames within a piece must move by their share of it.
     """
-    time = _fold_time(reading, model.sample_rate, n_samples)
-    if time is None:
+    found = _fold_time(reading, model.sample_rate, n_samples)
+    even = False
+    if found is not None:
+        time, width = found
+        longer = read(model, tap, n_samples + n_samples // 3)
+        again = _fold_time(longer, model.sample_rate, n_samples + n_samples // 3)
+        same = again is not None and again[0].hop == time.hop
+        even = same and _moves_evenly(model, tap, reading, time, width)
+        if even:
+            return Measured(time, folded=True)
+    if found is None and reading.n_items < 6:
         return None
-    longer = read(model, tap, n_samples + n_samples // 3)
-    again = _fold_time(longer, model.sample_rate, n_samples + n_samples // 3)
-    if again is None or again.hop != time.hop or not _moves_evenly(model, tap, reading, time):
-        raise TapError(
-            f"{tap.address} holds {reading.n_items} pieces of a clip in its batch axis, which do not "
-            f"follow one another evenly: they overlap, or their places depend on the clip's length"
-        )
-    return Measured(time, folded=True)
+    raise TapError(
+        f"{tap.address} holds {reading.n_items} pieces of a clip in its batch axis, which do not "
+        f"follow one another evenly: they overlap, or their places depend on the clip's length"
+    )
 
 
-def _fold_time(reading: Reading, sample_rate: int, n_samples: int) -> TimeBase | None:
-    """Compare frames of two neighbouring pieces in the middle of the clip."""
+def _fold_time(reading: Reading, sample_rate: int, n_samples: int) -> tuple[TimeBase, int] | None:
+    """Compare frames of two neighbouring pieces in the middle.
+
+    Also how many samples a piece hears.
+    """
     n_items, n_frames = reading.frames.shape[:2]
     spread = (n_frames // 4, n_frames // 3, n_frames // 2, 3 * n_frames // 4)
     every = sorted({*range(n_frames)[:4], *spread, *range(n_frames)[-4:]})
@@ -327,44 +340,54 @@ def _fold_time(reading: Reading, sample_rate: int, n_samples: int) -> TimeBase |
         hop = Fraction(step, n_frames)
         low = min(support.first - support.frame * hop for support in heard)
         high = max(support.last - support.frame * hop for support in heard)
-        return TimeBase(sample_rate, hop, (low + high) / 2, high - low + 1)
+        width = max(s.last for s in here) - min(s.first for s in here) + 1
+        return TimeBase(sample_rate, hop, (low + high) / 2, high - low + 1), width
     return None
 
 
-def _moves_evenly(model: AudioModel, tap: ResolvedTap, reading: Reading, time: TimeBase) -> bool:
-    """Whether frames shift by one within their piece when the sound is shifted by one hop, and not by two."""
+def _moves_evenly(
+    model: AudioModel, tap: ResolvedTap, reading: Reading, time: TimeBase, width: int
+) -> bool:
+    """Whether the frames of a piece shift by one when the sound is shifted by one hop.
+
+    Other shifts must not fit better. Where none fits clearly (each frame hears the whole piece, and
+    its place in it only through the padding), the pieces must at least not overlap by much.
+    """
     n_samples = reading.sound.shape[-1]
     frames = reading.frames.detach()
-    if frames.shape[1] == 1:
+    n_frames = frames.shape[1]
+    if n_frames == 1:
         return True
 
-    def agreement(shift: Fraction) -> float:
-        if shift.denominator != 1:
-            return 0.0
-        later = read(model, tap, n_samples, shift=int(shift)).frames.detach()
+    def agreement(shift: int) -> float:
+        later = read(model, tap, n_samples, shift=shift).frames.detach()
         n_items = min(len(frames), len(later))
-        pair = torch.stack([frames[:n_items, 1:].flatten(), later[:n_items, :-1].flatten()])
-        return float(torch.corrcoef(pair)[0, 1])
+        pair = [frames[:n_items, 1:], later[:n_items, :-1]]
+        centred = [(one - one.mean(0, keepdim=True)).flatten() for one in pair]
+        return float(torch.corrcoef(torch.stack(centred))[0, 1])
 
     hop = time.hop
-    alike = agreement(hop)
-    print("   AGREE", hop, alike, [agreement(other) for other in (2 * hop, hop / 2)])
-    others = [agreement(other) for other in (2 * hop, hop / 2) if frames.shape[1] > 1]
-    return alike > 0.3 and alike >= max(others)
+    shifts = {round(hop * share) for share in (0, Fraction(1, 2), Fraction(3, 2), 2)}
+    shifts |= {round(Fraction(width, n_frames)), int(hop), int(hop) + 1} - {hop}
+    alike = agreement(int(hop)) if hop.denominator == 1 else -1.0
+    margin = alike - max(agreement(shift) for shift in shifts - {hop})
+    overlap = width / (hop * n_frames)
+    return margin > 0.02 or (margin > -0.02 and overlap <= Fraction(5, 4))
 
 
 def _from_latents(model: AudioModel, tap: ResolvedTap) -> TimeBase:
     """Behind a quantiser no gradient passes: count in latent frames, then place those in time.
 
-    Replacing latent ``k`` moves the outputs a + q·k … b + q·k, so output ``j`` hears the latents from
-    (j − b) / q to (j − a) / q: the map of a transposed convolution of stride q.
+    Replacing latent ``k`` moves the outputs a + q·k … b + q·k, so output ``j`` hears the latents
+    from (j − b) / q to (j − a) / q: the map of a transposed convolution of stride q.
 
     Raises:
         TapError: The model is no codec, or outputs do not follow the latents evenly.
     """
     if model.codec is None:
         raise TapError(
-            f"nothing that {tap.address} says depends smoothly on the sound, and {model.name} names no "
+            f"nothing that {tap.address} says depends smoothly on the sound, and {model.name} "
+            "names no "
             f"encode and decode to start from its latents"
         )
     for n_latents in (48, 96, 192, 384, 768):
@@ -406,7 +429,10 @@ def _placed(latent_time: TimeBase, found: "_Moves", start: int, ratio: Fraction)
 
 @dataclass(frozen=True)
 class _Moves:
-    """First and last frame that the first latent moves, frames per latent, and what else it moves."""
+    """First and last frame that the first latent moves, frames per latent.
+
+    And what else it moves.
+    """
 
     first: int
     last: int

@@ -1,4 +1,7 @@
-"""The calls of some taps during a pass: which ones are meant, whether all came, what to say when not."""
+"""The calls of some taps during a pass.
+
+Which ones are meant, whether all came, what to say when not.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -16,7 +19,8 @@ class Session:
     """Keeps count while hooks are in place.
 
     Attributes:
-        n_clips: Clips in the batch of the current pass; None while it was not run by ``model.forward``.
+        n_clips: Clips in the batch of the current pass; None while it was not run by
+            ``model.forward``.
         n_passes: Calls of ``model.forward`` so far.
     """
 
@@ -69,7 +73,9 @@ class Session:
             raise StopPass
 
     def check_counts(self) -> None:
-        """Refuse an address that means one call where there were several, or a call that never came.
+        """Refuse an address that means one call where there were several.
+
+        Or a call that never came.
 
         Raises:
             TapError: Naming the number of calls and how to address them.
@@ -80,7 +86,8 @@ class Session:
                 raise TapError(several_calls(address, n_calls))
             if isinstance(tap.point.call, int) and 0 < n_calls <= tap.point.call:
                 raise TapError(
-                    f"{address} does not exist: {tap.point.path!r} was called {n_calls} times in one "
+                    f"{address} does not exist: {tap.point.path!r} was called {n_calls} times in "
+                    "one "
                     f"pass, counted from 0"
                 )
 
@@ -101,7 +108,8 @@ def several_calls(address: str, n_calls: int) -> str:
     """The sentence for a module that runs several times in a pass."""
     last = f"{address}@{n_calls - 1}"
     return (
-        f"{address} was called {n_calls} times in one pass: write {address}@0 … {last} for one call, "
+        f"{address} was called {n_calls} times in one pass: write {address}@0 … {last} for one "
+        "call, "
         f"or {address}@* for all of them one behind another"
     )
 
@@ -110,7 +118,8 @@ def check_survey(model: AudioModel, taps: Sequence[ResolvedTap]) -> None:
     """Refuse an ambiguous address before anything runs: a pass that is cut short would hide it.
 
     Raises:
-        TapError: A module runs several times in a pass and the address does not say which call is meant.
+        TapError: A module runs several times in a pass and the address does not say which call is
+            meant.
     """
     fired = surveyed(model)
     for tap in taps:
@@ -143,7 +152,8 @@ def _why_silent(model: AudioModel, tap: ResolvedTap) -> str:
             f"model family has to name the method"
         )
     return (
-        "this pass does not call the module; its weights may be used through a function, or only in "
+        "this pass does not call the module; its weights may be used through a function, or only "
+        "in "
         "another stage (training, decoding)"
     )
 

@@ -1,8 +1,9 @@
 """Run a network so that its gradient shows its structure and not the luck of one input.
 
-A rectifier that is off and a maximum that lies elsewhere pass no gradient, so the support of the true gradient
-is smaller than what a unit can hear, and differs between frames. Within :class:`Structural`, rectifiers leak
-and maxima are means over the same window: supports become those of the architecture, in one pass.
+A rectifier that is off and a maximum that lies elsewhere pass no gradient, so the support of the
+true gradient is smaller than what a unit can hear, and differs between frames. Within
+:class:`Structural`, rectifiers leak and maxima are means over the same window: supports become
+those of the architecture, in one pass.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ class Structural(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Sequence[type],  # noqa: ARG002
+        types: Sequence[type],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
@@ -31,15 +32,15 @@ class Structural(TorchFunctionMode):
         return (counterpart or func)(*args, **(kwargs or {}))
 
 
-def _relu(input: Tensor, inplace: bool = False) -> Tensor:  # noqa: A002
+def _relu(input: Tensor, inplace: bool = False) -> Tensor:
     return F.leaky_relu(input, _SLOPE, inplace)
 
 
-def _relu_in_place(input: Tensor) -> Tensor:  # noqa: A002
+def _relu_in_place(input: Tensor) -> Tensor:
     return F.leaky_relu(input, _SLOPE, inplace=True)
 
 
-def _leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:  # noqa: A002
+def _leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     return F.leaky_relu(input, negative_slope or _SLOPE, inplace)
 
 
@@ -47,7 +48,7 @@ def _pool(dimensions: int) -> Callable[..., Any]:
     """Maximum pooling as the mean over the same window, dilated ones included."""
 
     def pool(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         kernel_size: int | tuple[int, ...],
         stride: int | tuple[int, ...] | None = None,
         padding: int | tuple[int, ...] = 0,
@@ -70,13 +71,13 @@ def _pool(dimensions: int) -> Callable[..., Any]:
 def _adaptive(dimensions: int) -> Callable[..., Any]:
     average = getattr(F, f"adaptive_avg_pool{dimensions}d")
 
-    def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:  # noqa: A002, ARG001
+    def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:  # noqa: ARG001
         return average(input, output_size)  # type: ignore[no-any-return]
 
     return pool
 
 
-def _amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:  # noqa: A002
+def _amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     return input.mean(dim if dim != () else None, keepdim=keepdim)
 
 

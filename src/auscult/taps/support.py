@@ -1,4 +1,7 @@
-"""Which samples a frame hears, found by the input gradient; which frames a latent moves, found by moving it."""
+"""Which samples a frame hears, found by the input gradient.
+
+Which frames a latent moves, found by moving it.
+"""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -99,11 +102,12 @@ def supports(reading: Reading, frames: list[int]) -> list[Support]:
 
     Frames without any gradient are left out.
     """
-    flat = reading.frames.flatten(0, 1)
     rng = torch.Generator().manual_seed(seed_of(0, "projection"))
-    weights = torch.randn(flat.shape[1], generator=rng)
+    weights = torch.randn(reading.frames.shape[-1], generator=rng)
     found = []
-    with torch.inference_mode(False):
+    # Callers capture without gradients; the support needs them all the same.
+    with torch.inference_mode(False), torch.enable_grad():
+        flat = reading.frames.flatten(0, 1)
         for frame in frames:
             if not flat.requires_grad:
                 break

@@ -138,7 +138,7 @@ class DictionaryContract(DictionaryFixtures):
         """Who else is in the batch does not matter, so neither does its size for the l0."""
         dictionary = build()
         x = torch.from_numpy(source.rows(np.arange(60)))
-        apart = torch.cat([dictionary.encode(part) for part in x.split(7)])
+        apart = torch.cat([dictionary.encode(part) for part in torch.split(x, 7)])
         assert_close(dictionary.encode(x), apart, rtol=0, atol=1e-5)
 
     def test_the_same_seed_gives_the_same_bits(self, build: Build) -> None:
@@ -241,7 +241,7 @@ def shaken(build: Build) -> Dictionary:
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in dictionary.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
     dictionary.dead_after = 10
     dictionary.vectors_since_fired[::2] = 10
     return dictionary

@@ -1,0 +1,73 @@
+"""Contract of every registered analysis: it runs on a tiny study, twice the same, each number with a control."""
+
+from pathlib import Path
+
+import pytest
+
+from auscult.analyses.base import ANALYSES
+from auscult.blocks import Finding, load_blocks, save_blocks
+from auscult.core.manifest import digests_below
+from auscult.experiment.run import Run, run
+from tests.e2e.conftest import tiny_spec
+
+SMALL = {
+    "features": {"most_vectors": 400},
+    "responses": {"most_vectors": 400},
+    "fragments": {"n_shown": 3, "n_compared": 20, "n_fragments": 2, "spectrum_samples": 256},
+    "onsets": {"n_clips": 2, "n_features": 3},
+    "narrow-band": {"per_octave": 4, "lowest_hz": 400.0},
+}
+NAMES = [name for name in ANALYSES.names() if not name.startswith("example")]
+
+
+def spec():
+    sections = [{"type": name, **SMALL.get(name, {})} for name in NAMES]
+    return tiny_spec(analyses=sections)
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("analyses")
+    for name in ("one", "two"):
+        run(spec(), folder / name)
+    return folder / "one", folder / "two"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_runs_leave_the_same_bytes(name, twice):
+    one, two = (digests_below(folder, [f"results/{name}"]) for folder in twice)
+    assert len(one) >= 4
+    assert one == two
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_has_a_control_and_says_where_it_was_measured(name, twice):
+    measured = Run.open(twice[0]).result(name)["measurements"]
+    assert measured
+    for one in measured:
+        assert one["controls"]
+        assert one["tap"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_page_begins_with_a_finding_that_names_its_control(name, twice):
+    blocks = Run.open(twice[0]).blocks(name)
+    assert isinstance(blocks[0], Finding)
+    for finding in (block for block in blocks if isinstance(block, Finding)):
+        assert finding.control
+        assert finding.reason
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_page_survives_being_saved(name, twice, tmp_path):
+    blocks = Run.open(twice[0]).blocks(name)
+    save_blocks(tmp_path, blocks)
+    assert len(load_blocks(tmp_path)) == len(blocks)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_its_question_and_source(name):
+    cls = ANALYSES.get(name)
+    assert cls.question.endswith("?")
+    assert cls.source
+    assert cls.title
