@@ -1,4 +1,4 @@
-"""Template: a dictionary type. Copy to src/auscult/dictionaries/<type>.py and change what is marked."""
+"""Template: a dictionary. Copy to src/auscult/dictionaries/<type>.py and change what is marked."""
 
 from collections.abc import Mapping
 

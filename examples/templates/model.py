@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from auscult.core.config import Config
 from auscult.core.rng import seed_of
 from auscult.core.timebase import TimeBase
-from auscult.models.base import MODELS, AudioModel, Tap, Weights
+from auscult.models.base import MODELS, AudioModel, Side, Tap, Weights
 
 
 class ExampleParams(Config):
@@ -47,7 +47,7 @@ class ExampleModel(AudioModel):
         """Name what matters by role; every other module is reachable by its path."""
         return [Tap("0", role="conv.0", layout="bct"), Tap("1", role="act.0", layout="bct")]
 
-    def time_base(self, tap: Tap) -> TimeBase | None:
+    def time_base(self, tap: Tap, side: Side = "out") -> TimeBase | None:
         """Say where frames lie; the contract suite proves it against the gradient."""
-        del tap
+        del tap, side
         return TimeBase(self.sample_rate).after_conv(9, stride=4)

@@ -1,4 +1,4 @@
-"""Contract of every registered analysis: it runs on a tiny study, twice the same, each number with a control."""
+"""Contract of every registered analysis: twice the same bytes, and no number without its control."""
 
 from pathlib import Path
 

@@ -138,3 +138,23 @@ def test_half_the_energy_of_a_strong_line_lies_within_its_bin():
     power = np.full(100, 1e-9)
     power[40] = 1.0
     assert fragment_spectra.half_energy_bandwidth_hz(hz, power) == pytest.approx(5, rel=1e-3)
+
+
+def test_the_width_of_a_lopsided_lobe_equals_the_slow_way():
+    taps = np.convolve(np.cos(2 * np.pi * 0.2 * np.arange(40)), [1.0, -0.9])
+    gain = np.abs(np.fft.fft(taps, 1 << 18))
+    above = gain >= gain.max() * 10 ** (-6 / 20)
+    left = right = int(gain[: 1 << 17].argmax())
+    while above[left - 1]:
+        left -= 1
+    while above[right + 1]:
+        right += 1
+    assert abs((right + left) / 2 - gain[: 1 << 17].argmax()) > 20
+    found = spectra.bandwidth_hz(taps[None], 24000, -6.0)
+    np.testing.assert_allclose(found, (right - left) * 24000 / (1 << 18), rtol=2e-3)
+
+
+def test_nulls_between_two_bins_are_found():
+    found = spectra.first_null_width_hz(np.ones((1, 7)), 24000, n_fft=256)
+    # Bins are 94 Hz wide.
+    np.testing.assert_allclose(found, 2 * 24000 / 7, atol=5)

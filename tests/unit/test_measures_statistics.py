@@ -92,9 +92,12 @@ def test_effective_number_needs_no_normalised_shares():
     assert statistics.effective_number(np.array([5.0, 5.0, 5.0, 0.0])) == pytest.approx(3.0)
 
 
-@pytest.mark.parametrize(("coverage", "n"), [(0.8, 8), (0.9, 9), (0.95, 10), (1.0, 10)])
-def test_equal_shares_cover_in_proportion(coverage, n):
-    assert statistics.smallest_covering(np.full(10, 0.1), coverage) == n
+@pytest.mark.parametrize(
+    ("n", "coverage", "needed"),
+    [(10, 0.9, 9), (10, 0.95, 10), (10, 1.0, 10), (20, 0.8, 16), (25, 0.8, 20)],
+)
+def test_equal_shares_cover_in_proportion(n, coverage, needed):
+    assert statistics.smallest_covering(np.full(n, 1 / n), coverage) == needed
 
 
 def test_auc_of_separated_values_is_one():

@@ -158,8 +158,8 @@ def _spread_product(w: np.ndarray) -> float:
     """σ_t σ_f of the function that joins zero, the values of w, and zero by straight lines.
 
     Within a piece from a to b, |w|² integrates to (|a|² + Re(a b*) + |b|²) / 3; its first and
-    second moments about the piece's start have the coefficients below. σ_f follows from the
-    derivative, which is constant within a piece: ∫ f² |W|² = ∫ |w'|² / (4π²).
+    second moments about the piece's start have the coefficients below. σ_f, about 0 Hz, follows
+    from the derivative, which is constant within a piece: ∫ f² |W|² = ∫ |w'|² / (4π²).
     """
     knots = np.concatenate([[0], w, [0]])
     a, b = knots[:-1], knots[1:]
@@ -174,11 +174,9 @@ def _spread_product(w: np.ndarray) -> float:
     variance = (
         float(np.sum((start - mean) ** 2 * energy + 2 * (start - mean) * first + second)) / total
     )
-    slope = b - a
-    # ∫ f |W|² = Im ∫ w' w* / 2π, and w* averages to (a* + b*) / 2 within a piece.
-    centre = float(np.sum((slope * np.conj(a + b) / 2).imag)) / (2 * np.pi * total)
-    spread = float(np.sum(np.square(np.abs(slope)))) / (4 * np.pi**2 * total) - centre**2
-    return float(np.sqrt(max(variance, 0.0) * max(spread, 0.0)))
+    slope = np.square(np.abs(b - a))
+    spread = float(slope.sum()) / (4 * np.pi**2 * total)
+    return float(np.sqrt(max(variance, 0.0) * spread))
 
 
 def dc_gain(filters: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:

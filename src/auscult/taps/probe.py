@@ -156,6 +156,8 @@ def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Mea
         try:
             reading = read(model, tap, n_samples)
         except SilentTapError:
+            if model.codec is None:
+                raise
             return Measured(_from_latents(model, tap))
         except (AuscultError, RuntimeError, ValueError) as error:
             # Shorter than the network's own windows: the next length may do.
@@ -301,17 +303,13 @@ def _folded(
     clip, and the frames within a piece must move by their share of it.
     """
     found = _fold_time(reading, model.sample_rate, n_samples)
-    even = False
-    if found is not None:
-        time, width = found
-        longer = read(model, tap, n_samples + n_samples // 3)
-        again = _fold_time(longer, model.sample_rate, n_samples + n_samples // 3)
-        same = again is not None and again[0].hop == time.hop
-        even = same and _moves_evenly(model, tap, reading, time, width)
-        if even:
-            return Measured(time, folded=True)
     if found is None and reading.n_items < 6:
         return None
+    if found is not None and _moves_evenly(model, tap, reading, *found):
+        longer = read(model, tap, n_samples + n_samples // 3)
+        again = _fold_time(longer, model.sample_rate, n_samples + n_samples // 3)
+        if again is not None and again[0].hop == found[0].hop:
+            return Measured(found[0], folded=True)
     raise TapError(
         f"{tap.address} holds {reading.n_items} pieces of a clip in its batch axis, which do not "
         f"follow one another evenly: they overlap, or their places depend on the clip's length"
@@ -356,8 +354,8 @@ def _moves_evenly(
     n_samples = reading.sound.shape[-1]
     frames = reading.frames.detach()
     n_frames = frames.shape[1]
-    if n_frames == 1:
-        return True
+    if n_frames == 1 or time.hop.denominator != 1:
+        return n_frames == 1
 
     def agreement(shift: int) -> float:
         later = read(model, tap, n_samples, shift=shift).frames.detach()
@@ -366,12 +364,10 @@ def _moves_evenly(
         centred = [(one - one.mean(0, keepdim=True)).flatten() for one in pair]
         return float(torch.corrcoef(torch.stack(centred))[0, 1])
 
-    hop = time.hop
-    shifts = {round(hop * share) for share in (0, Fraction(1, 2), Fraction(3, 2), 2)}
-    shifts |= {round(Fraction(width, n_frames)), int(hop), int(hop) + 1} - {hop}
-    alike = agreement(int(hop)) if hop.denominator == 1 else -1.0
-    margin = alike - max(agreement(shift) for shift in shifts - {hop})
-    overlap = width / (hop * n_frames)
+    hop = int(time.hop)
+    shifts = {0, hop // 2, hop + 1, 3 * hop // 2, 2 * hop, round(Fraction(width, n_frames))}
+    margin = agreement(hop) - max(agreement(shift) for shift in shifts - {hop})
+    overlap = Fraction(width, hop * n_frames)
     return margin > 0.02 or (margin > -0.02 and overlap <= Fraction(5, 4))
 
 

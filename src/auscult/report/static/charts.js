@@ -11,25 +11,37 @@
       return `${one.name || "values"}: ${number(low)} to ${number(high)}`;
     }).join("; ");
 
+  const DASHES = 4;
+
+  // A chart of nothing says so instead of showing an empty frame.
+  const empty = (host, arrays) => {
+    if (arrays.some((values) => values?.some?.(Number.isFinite))) return false;
+    host.append(el("p", { class: "no-values" }, "No values: every one of them is missing."));
+    return true;
+  };
+
   auscult.legend = (series) =>
     series.length < 2 && !series.some((one) => one.control)
       ? null
       : el("ul", { class: "legend" }, series.map((one, i) =>
           el("li", { class: `series-${one.shade ?? i % SHADES}${one.control ? " control" : ""}` },
-            el("i", { "aria-hidden": "true" }), el("bdi", {}, one.name), one.control && !/control/i.test(one.name) ? el("small", {}, " control") : null)));
+            one.shade === undefined ? el("i", { "aria-hidden": "true" }) : swatch(), el("bdi", {}, one.name), one.control && !/control/i.test(one.name) ? el("small", {}, " control") : null)));
 
   const seriesOf = (block, x) => {
     let shade = 0;
+    let controls = 0;
     return block.series.map((one) => ({
       name: one.name,
       control: one.control,
-      shade: one.control ? 0 : shade++ % SHADES,
+      shade: one.control ? controls++ % DASHES : shade++ % SHADES,
       x: one.x ? array(one.x) : x,
       y: array(one.y),
       low: array(one.low),
       high: array(one.high),
     }));
   };
+
+  const swatch = () => svg("svg", { class: "swatch", viewBox: "0 0 22 6", "aria-hidden": "true" }, svg("path", { class: "line", d: "M0 3H22" }));
 
   const path = (xs, ys, px, py, log) => {
     let line = "";
@@ -62,6 +74,7 @@
 
   const drawCurve = (block, host, { compact, bare, extents, height } = {}) => {
     const series = seriesOf(block, array(block.x));
+    if (empty(host, series.map((one) => one.y))) return;
     const width = host.clientWidth || 320;
     const [xs, ys] = extents ?? curveExtents(series);
     const x = auscult.scale(block.x_axis, positive(block.x_axis, series.map((one) => one.x)) ?? xs);
@@ -129,6 +142,7 @@
     const edges = array(block.edges);
     const middles = Array.from({ length: edges.length - 1 }, (_, i) => (edges[i] + edges[i + 1]) / 2);
     const series = seriesOf(block, middles);
+    if (empty(host, series.map((one) => one.y))) return;
     const width = host.clientWidth || 320;
     const ys = [Infinity, -Infinity];
     series.forEach((one) => auscult.extent(one.y, ys));
@@ -155,6 +169,7 @@
 
   auscult.draw.Bars = (block, host, options = {}) => {
     const values = array(block.values);
+    if (empty(host, [values])) return;
     const few = values.length <= (options.compact ? 12 : 30);
     (few ? barRows : barColumns)(block, host, values, options);
   };
@@ -213,6 +228,7 @@
   auscult.draw.Scatter = (block, host, { compact } = {}) => {
     const [xs, ys] = [array(block.x), array(block.y)];
     const groups = [...new Set(block.groups)];
+    if (empty(host, [xs, ys])) return;
     const width = host.clientWidth || 320;
     const x = auscult.scale(block.x_axis, positive(block.x_axis, [xs]) ?? auscult.extent(xs), { pad: 0.03 });
     const y = auscult.scale(block.y_axis, positive(block.y_axis, [ys]) ?? auscult.extent(ys), { pad: 0.05 });

@@ -75,8 +75,12 @@
   const spanOf = (clip) => `${auscult.seconds(clip.start)}–${auscult.seconds(clip.stop)} s`;
   const caption = (clip) => `${spanOf(clip)} · ${auscult.decibels(clip.gain)}`;
 
-  // Within the card of an item its name is already said.
-  const without = (label, owner) => (owner ? label.replace(` of ${owner}`, "") : label);
+  // What stands around a tile anyway, the item of its card and the clip's name, is not said again.
+  const short = (clip, owner) => {
+    const label = owner ? clip.label.replace(` of ${owner}`, "") : clip.label;
+    const at = label.indexOf(`: ${clip.name}`);
+    return at > 0 ? label.slice(0, at) : label;
+  };
 
   auscult.tile = (clip, owner = "") => {
     if (clip.missing) return auscult.missingTile(clip);
@@ -94,19 +98,20 @@
       button.classList.toggle("loading", mine && loading);
     });
     return el("div", { class: "tile" }, button,
-      el("p", { class: "tile-label", title: clip.label }, el("bdi", {}, without(clip.label, owner))),
+      el("p", { class: "tile-label", title: clip.label }, el("bdi", {}, short(clip, owner))),
       el("p", { class: "tile-meta" }, [clip.name, spanOf(clip), auscult.decibels(clip.gain)].map((part) => el("bdi", {}, part))));
   };
 
   auscult.draw.ClipGrid = (block, host, { compact, owner } = {}) => {
-    const kind = compact && block.clips.length <= 5 ? "tiles few" : compact ? "tiles small" : "tiles";
-    host.append(el("div", { class: kind }, block.clips.map((clip) => auscult.tile(clip, owner))));
+    const kind = compact && block.clips.length <= 6 ? "tiles few" : compact ? "tiles small" : "tiles";
+    const style = { "--count": String(Math.max(block.clips.length, 4)) };
+    host.append(el("div", { class: kind, style }, block.clips.map((clip) => auscult.tile(clip, owner))));
   };
 
   const frequencies = (clip) => {
     const [low, high] = [Math.min(LOWEST_HZ, clip.rate / 8), clip.rate / 2];
     const share = (hz) => Math.log(hz / low) / Math.log(high / low);
-    const ticks = [100, 300, 1000, 3000, 10000].filter((hz) => hz > low * 1.2 && hz < high * 0.93);
+    const ticks = [100, 300, 1000, 3000, 10000].filter((hz) => share(hz) > 0.06 && share(hz) < 0.88);
     return el("span", { class: "hz", "aria-hidden": "true" }, el("span", { class: "hz-unit" }, "Hz"),
       ticks.map((hz) => el("span", { style: { bottom: `${100 * share(hz)}%` } }, hz >= 1000 ? `${hz / 1000}k` : String(hz))));
   };

@@ -41,7 +41,7 @@
     for (const [name, value] of Object.entries(attributes ?? {})) {
       if (value === null || value === undefined || value === false) continue;
       if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-      else if (name === "style") Object.assign(node.style, value);
+      else if (name === "style") for (const [key, one] of Object.entries(value)) node.style.setProperty(key, one);
       else node.setAttribute(name, value === true ? "" : value);
     }
     node.append(...children.flat().filter((child) => child !== null && child !== undefined));

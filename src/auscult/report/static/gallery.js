@@ -6,6 +6,8 @@
 
   const valueOf = (gallery, name, i) => gallery.measures.find((one) => one.name === name)?.values[i] ?? null;
 
+  const measured = (value, unit) => (value === null ? "–" : `${number(value)} ${unit}`.trim());
+
   // Which items pass, in order. Missing values come last either way.
   auscult.arrange = (gallery, wanted) => {
     const words = wanted.search.toLowerCase().split(/\s+/).filter(Boolean);
@@ -135,7 +137,7 @@
     card(i, rank) {
       const { gallery, wanted } = this;
       const measures = gallery.measures.map(({ name, label, unit }) =>
-        el("div", { class: name === wanted.sort ? "chosen" : null }, el("dt", {}, label), el("dd", {}, `${number(valueOf(gallery, name, i))} ${unit}`.trim())));
+        el("div", { class: name === wanted.sort ? "chosen" : null }, el("dt", {}, label), el("dd", {}, measured(valueOf(gallery, name, i), unit))));
       const id = `${gallery.key}=${i}`;
       const body = el("div", { class: "card-body" });
       const card = el("article", { class: "card", id, tabindex: rank === this.page * this.size ? "0" : "-1", "aria-labelledby": `${id}-name` },
@@ -223,6 +225,10 @@
 
     slash(event) {
       if (event.key !== "/" || event.target.closest("input, select, textarea")) return;
+      // Of several galleries on a page, the first that is not above the screen.
+      const all = [...document.querySelectorAll(".figure-gallery")];
+      const near = all.find((one) => one.getBoundingClientRect().bottom > 120) ?? all.at(-1);
+      if (near && !near.contains(this.host)) return;
       event.preventDefault();
       this.search.focus();
       this.search.select();

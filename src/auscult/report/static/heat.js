@@ -66,6 +66,7 @@
     const table = tables[block.colour_map] ?? tables.sequential;
     const values = array(block.values);
     const [rows, columns] = auscult.shape(block.values);
+    if (!values.some(Number.isFinite)) return void host.append(el("p", { class: "no-values" }, "No values: every one of them is missing."));
     const numbered = (packed, count) => {
       const given = Array.from(array(packed));
       return ascending(given) ? given : Array.from({ length: count }, (_, i) => i);

@@ -3,7 +3,7 @@
 (() => {
   const { el } = auscult;
   const REDRAWN = new Set(["Curve", "SmallMultiples", "Histogram", "Scatter", "Heatmap", "Bars"]);
-  const WIDE = new Set(["Lanes", "Animation", "SmallMultiples", "Clip", "Table", "Finding"]);
+  const WIDE = new Set(["Lanes", "Animation", "Clip", "Table", "Finding"]);
 
   const joined = (links) => links.flatMap((link, i) => (i ? [" · ", link] : [link]));
   const saved = (links) => {
@@ -11,7 +11,7 @@
     if (links.length <= 4) return el("p", { class: "links" }, "Save as ", joined(links));
     return el("details", { class: "links" }, el("summary", {}, `Save as annotations (${links.length} files)`), el("p", {}, joined(links)));
   };
-  const wide = (block) => WIDE.has(block.type) || (block.type === "ClipGrid" && block.clips.length > 5);
+  const wide = (block) => WIDE.has(block.type) || (block.type === "ClipGrid" && block.clips.length > 6) || (block.type === "SmallMultiples" && block.curves.length > 4);
 
   // One block: heading, drawing, note. It is drawn when it comes near the screen and again when its width changes.
   auscult.show = (block, host, { compact = false, owner = "" } = {}) => {
