@@ -1,0 +1,170 @@
+"""From what frames hear to a time base: the period after which supports repeat, moved by a constant."""
+
+from fractions import Fraction
+
+import torch
+
+from auscult.core.errors import AuscultError, TapError
+from auscult.core.timebase import TimeBase
+from auscult.models.base import AudioModel
+from auscult.taps.point import ResolvedTap
+from auscult.taps.support import Reading, Support, hop_from_lengths, read, supports
+
+_WINDOWS = (6, 24, 96, 272, 544)
+
+
+def reaches(reading: Reading) -> bool:
+    """Whether the middle frame of the middle piece, or one beside it, hears anything."""
+    n_items, n_frames = reading.frames.shape[:2]
+    middle = n_items // 2 * n_frames + n_frames // 2
+    nearby = [frame for frame in (middle, middle - 1, middle + 1) if 0 <= frame < reading.n_frames]
+    return bool(supports(reading, nearby))
+
+
+def regular_time(reading: Reading, sample_rate: int, n_samples: int) -> TimeBase | None:
+    """Look for a period in what neighbouring frames hear, over wider and wider windows.
+
+    The window lies late in the clip, where the beginning is out of reach of what is not recurrent.
+    """
+    for width in _WINDOWS:
+        start = max(0, min(reading.n_frames * 2 // 3, reading.n_frames - width))
+        heard = supports(reading, list(range(start, min(reading.n_frames, start + width))))
+        clear = [support for support in heard if support.last < n_samples - 1]
+        found = _periodic(clear, sample_rate)
+        if found is not None:
+            return found
+        if len(clear) < 4 or start == 0:
+            # A wider window cannot help where frames hear both ends.
+            return None
+    return None
+
+
+def _periodic(heard: list[Support], sample_rate: int) -> TimeBase | None:
+    """The time base of supports that repeat every few frames, shifted by a constant."""
+    inner = [support for support in heard if support.first > 0]
+    if len(inner) >= 3 and (found := _period([s.first for s in inner], [s.last for s in inner])):
+        frames_apart, samples_apart = found
+        hop = Fraction(samples_apart, frames_apart)
+        low = min(support.first - support.frame * hop for support in inner)
+        high = max(support.last - support.frame * hop for support in inner)
+        return TimeBase(sample_rate, hop, (low + high) / 2, high - low + 1)
+    lasts = [support.last for support in heard]
+    if len(heard) >= 4 and (found := _period(lasts, lasts)):
+        frames_apart, samples_apart = found
+        hop = Fraction(samples_apart, frames_apart)
+        high = max(support.last - support.frame * hop for support in heard)
+        return TimeBase(sample_rate, hop, high, unbounded_past=True)
+    return None
+
+
+def _period(firsts: list[int], lasts: list[int]) -> tuple[int, int] | None:
+    """The shortest period after which both sequences have moved by one and the same amount."""
+    for period in range(1, max(1, len(lasts) // 2) + 1):
+        steps = {b - a for a, b in zip(firsts, firsts[period:], strict=False)}
+        steps |= {b - a for a, b in zip(lasts, lasts[period:], strict=False)}
+        if len(steps) == 1 and (step := steps.pop()) > 0:
+            return period, step
+    return None
+
+
+def whole_clip_time(
+    model: AudioModel, tap: ResolvedTap, reading: Reading, n_samples: int
+) -> TimeBase | None:
+    """The time base of frames that all hear everything; None when they do not."""
+    n_frames = reading.n_frames
+    some = sorted({n_frames // 4, n_frames // 2, 3 * n_frames // 4, n_frames - 1})
+    heard = supports(reading, some)
+    if not heard or any(s.first > 0 or s.last < n_samples - 1 for s in heard):
+        return None
+
+    def count(length: int) -> int:
+        with torch.no_grad():
+            return read(model, tap, length).n_frames
+
+    near = Fraction(n_samples, n_frames)
+    try:
+        hop = hop_from_lengths(count, n_samples, near) if not model.probe_samples else near
+    except (AuscultError, RuntimeError, ValueError):
+        hop = near
+    return TimeBase(model.sample_rate, hop, (hop - 1) / 2, max(hop, Fraction(1)), global_=True)
+
+
+def folded_time(
+    model: AudioModel, tap: ResolvedTap, reading: Reading, n_samples: int
+) -> TimeBase | None:
+    """The time base of frames folded into the batch, if they follow one another evenly.
+
+    What a piece hears must move by one amount from piece to piece, the same at another length of
+    clip, and the frames within a piece must move by their share of it. None when the clip is too
+    short to tell.
+
+    Raises:
+        TapError: They do not.
+    """
+    found = _fold_time(reading, model.sample_rate, n_samples)
+    if found is None and reading.n_items < 6:
+        return None
+    if found is not None and _moves_evenly(model, tap, reading, *found):
+        longer = read(model, tap, n_samples + n_samples // 3)
+        again = _fold_time(longer, model.sample_rate, n_samples + n_samples // 3)
+        if again is not None and again[0].hop == found[0].hop:
+            return found[0]
+    raise TapError(
+        f"{tap.address} holds {reading.n_items} pieces of a clip in its batch axis, which do not "
+        f"follow one another evenly: they overlap, or their places depend on the clip's length"
+    )
+
+
+def _fold_time(reading: Reading, sample_rate: int, n_samples: int) -> tuple[TimeBase, int] | None:
+    """Compare frames of two neighbouring pieces in the middle.
+
+    Also how many samples a piece hears.
+    """
+    n_items, n_frames = reading.frames.shape[:2]
+    spread = (n_frames // 4, n_frames // 3, n_frames // 2, 3 * n_frames // 4)
+    every = sorted({*range(n_frames)[:4], *spread, *range(n_frames)[-4:]})
+    for item in (n_items // 2, n_items // 2 - 1):
+        frames = [i * n_frames + j for i in (item, item + 1) if 0 <= i < n_items for j in every]
+        heard = supports(reading, frames)
+        clear = all(s.first > 0 and s.last < n_samples - 1 for s in heard)
+        if not clear or len(heard) < 2 * len(every):
+            continue
+        here, there = heard[: len(every)], heard[len(every) :]
+        steps = {b.first - a.first for a, b in zip(here, there, strict=True)}
+        steps |= {b.last - a.last for a, b in zip(here, there, strict=True)}
+        if len(steps) != 1 or (step := steps.pop()) <= 0:
+            return None
+        hop = Fraction(step, n_frames)
+        low = min(support.first - support.frame * hop for support in heard)
+        high = max(support.last - support.frame * hop for support in heard)
+        width = max(s.last for s in here) - min(s.first for s in here) + 1
+        return TimeBase(sample_rate, hop, (low + high) / 2, high - low + 1), width
+    return None
+
+
+def _moves_evenly(
+    model: AudioModel, tap: ResolvedTap, reading: Reading, time: TimeBase, width: int
+) -> bool:
+    """Whether the frames of a piece shift by one when the sound is shifted by one hop.
+
+    Other shifts must not fit better. Where none fits clearly (each frame hears the whole piece, and
+    its place in it only through the padding), the pieces must at least not overlap by much.
+    """
+    n_samples = reading.sound.shape[-1]
+    frames = reading.frames.detach()
+    n_frames = frames.shape[1]
+    if n_frames == 1 or time.hop.denominator != 1:
+        return n_frames == 1
+
+    def agreement(shift: int) -> float:
+        later = read(model, tap, n_samples, shift=shift).frames.detach()
+        n_items = min(len(frames), len(later))
+        pair = [frames[:n_items, 1:], later[:n_items, :-1]]
+        centred = [(one - one.mean(0, keepdim=True)).flatten() for one in pair]
+        return float(torch.corrcoef(torch.stack(centred))[0, 1])
+
+    hop = int(time.hop)
+    shifts = {0, hop // 2, hop + 1, 3 * hop // 2, 2 * hop, round(Fraction(width, n_frames))}
+    margin = agreement(hop) - max(agreement(shift) for shift in shifts - {hop})
+    overlap = Fraction(width, hop * n_frames)
+    return margin > 0.02 or (margin > -0.02 and overlap <= Fraction(5, 4))

@@ -1,0 +1,240 @@
+"""Contract of every model family, on tiny instances of the real classes with weights drawn afresh."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from auscult.core.errors import CheckpointError, ConfigError, SilentTapError, UserError
+from auscult.models.base import MODELS, AudioModel
+from auscult.models.stimulus import harmonic_noise
+from auscult.models.weights import effective_weight, first_conv, folded_conv
+from auscult.taps.capture import capture, intervene, run_capture
+from auscult.taps.table import tap_table
+
+ENCODEC = {
+    "num_filters": 4,
+    "hidden_size": 16,
+    "codebook_size": 32,
+    "target_bandwidths": [1.5, 3.0],
+}
+DAC = {
+    "encoder_hidden_size": 8,
+    "downsampling_ratios": [2, 4],
+    "upsampling_ratios": [4, 2],
+    "decoder_hidden_size": 32,
+    "n_codebooks": 2,
+    "codebook_size": 16,
+    "codebook_dim": 4,
+    "sampling_rate": 16000,
+}
+OWN = """
+import torch
+class Net(torch.nn.Module):
+    sample_rate = 4000
+    def __init__(self):
+        super().__init__()
+        self.front = torch.nn.Conv1d(1, 6, 9, 4)
+        self.norm = torch.nn.BatchNorm1d(6)
+        self.act = torch.nn.ReLU(inplace=True)
+    def forward(self, x):
+        return self.act(self.norm(self.front(x)))
+def build(width=6):
+    torch.manual_seed(0)
+    return Net()
+def broken():
+    return "not a network"
+"""
+FAMILIES = {
+    "encodec": {"type": "encodec", "config": ENCODEC},
+    "encodec 48 kHz": {
+        "type": "encodec",
+        "checkpoint": "facebook/encodec_48khz",
+        "config": ENCODEC,
+    },
+    "dac": {"type": "dac", "config": DAC},
+    "samplecnn": {"type": "samplecnn"},
+    "toy-samplecnn": {"type": "toy-samplecnn"},
+    "toy-samplecnn stride 1": {"type": "toy-samplecnn", "stride": 1},
+    "python": {"type": "python", "factory": "build"},
+}
+
+
+@pytest.fixture(scope="module")
+def own_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("own") / "net.py"
+    path.write_text(OWN)
+    return path
+
+
+def make(section: dict, own_file: Path, weights: str = "random", seed: int = 0) -> AudioModel:
+    if section["type"] == "python":
+        section = {**section, "path": str(own_file)}
+    cls, params = MODELS.parse(section, "model")
+    return cls.build(params, weights, seed)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def model(request, own_file) -> AudioModel:
+    return make(FAMILIES[request.param], own_file)
+
+
+def sound(model: AudioModel, seed: int = 0) -> torch.Tensor:
+    n = model.probe_samples or model.sample_rate // 2
+    return harmonic_noise(model.sample_rate, model.n_channels, n, 1, seed)
+
+
+def output(model: AudioModel, wave: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        out = model.forward(wave)
+    return out if isinstance(out, torch.Tensor) else out[0]
+
+
+def test_its_output_depends_on_the_sound(model):
+    assert not torch.equal(output(model, sound(model, 0)), output(model, sound(model, 1)))
+
+
+def test_it_hears_at_its_own_rate_and_names_its_taps(model):
+    assert model.sample_rate > 0
+    assert model.taps()
+    assert not model.module.training
+
+
+def test_no_frame_hears_what_its_time_base_excludes(model):
+    roles = [tap.role or tap.path for tap in model.taps() if not tap.decodes and not tap.methods]
+    said = {role: tap_table(model, role)[0].verified for role in (*roles[:4], *roles[-1:])}
+    assert not {address: text for address, text in said.items() if text.startswith("NO")}
+
+
+def test_capturing_every_listed_tap_leaves_it_bit_equal(model):
+    wave = sound(model)
+    before = output(model, wave)
+    taps = [tap.role or tap.path for tap in model.taps() if not tap.decodes and not tap.methods]
+    with torch.no_grad(), capture(model, taps) as captured:
+        model.forward(wave)
+    assert len(captured) == len(taps)
+    assert torch.equal(output(model, wave), before)
+
+
+def test_an_edit_at_its_first_tap_changes_its_output(model):
+    wave = sound(model)
+    first = next(tap.role or tap.path for tap in model.taps() if not tap.decodes)
+    before = output(model, wave)
+    with torch.no_grad(), intervene(model, {first: lambda values, time: -values}):
+        during = output(model, wave)
+    assert not torch.equal(during, before)
+    assert torch.equal(output(model, wave), before)
+
+
+def test_its_first_filters_are_as_they_act(model):
+    found = first_conv(model)
+    weight = effective_weight(found.conv)
+    assert weight.ndim == 3
+    torch.testing.assert_close(weight.reshape(-1), found.conv.weight.detach().reshape(-1))
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_seed_decides_random_weights(name, own_file):
+    one, same, other = (make(FAMILIES[name], own_file, seed=s) for s in (1, 1, 2))
+    weights = [first_conv(m).conv.weight.detach() for m in (one, same, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize("name", ["toy-samplecnn", "python"])
+def test_shuffled_weights_keep_their_values_and_lose_their_places(name, own_file):
+    plain, shuffled = (make(FAMILIES[name], own_file, w) for w in ("trained", "shuffled"))
+    a, b = (first_conv(m).conv.weight.detach().flatten() for m in (plain, shuffled))
+    assert torch.equal(a.sort().values, b.sort().values)
+    assert not torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["encodec", "dac"])
+def test_an_untrained_quantiser_uses_many_codes(name, own_file):
+    """A randomly initialised EnCodec has tables of zeros: whatever one tests on it passes."""
+    model = make(FAMILIES[name], own_file)
+    codes = run_capture(model, sound(model), ["rvq.0:codes"])["rvq.0:codes"].values
+    assert codes.unique().numel() >= 5
+
+
+@pytest.mark.parametrize("name", ["encodec", "dac"])
+def test_the_levels_of_a_quantiser_add_up(name, own_file):
+    model = make(FAMILIES[name], own_file)
+    heard = run_capture(model, sound(model), ["rvq.0:in", "rvq.0", "rvq.1:in", "latent"])
+    torch.testing.assert_close(heard["rvq.0:in"].values, heard["latent"].values)
+    left = heard["rvq.0:in"].values - heard["rvq.0"].values
+    torch.testing.assert_close(heard["rvq.1:in"].values, left, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["encodec", "dac"])
+def test_a_saved_codec_comes_back_from_its_folder(name, own_file, tmp_path):
+    model = make(FAMILIES[name], own_file)
+    model.module.save_pretrained(tmp_path)
+    section = {"type": FAMILIES[name]["type"], "checkpoint": str(tmp_path)}
+    again = make(section, own_file, "trained")
+    assert torch.equal(output(model, sound(model)), output(again, sound(model)))
+
+
+def test_a_decoder_tap_says_when_it_fires(own_file):
+    model = make(FAMILIES["encodec"], own_file)
+    with pytest.raises(SilentTapError, match=r"decoder\.conv\.0"):
+        run_capture(model, sound(model), ["decoder.conv.0"])
+    with torch.no_grad(), capture(model, ["decoder.conv.0"]) as captured:
+        model.codec.decode(model.codec.encode(sound(model)))
+    assert captured["decoder.conv.0"].values.shape[0] == 1
+
+
+def test_a_batch_norm_is_folded_as_it_acts(own_file):
+    model = make(FAMILIES["python"], own_file)
+    found = first_conv(model)
+    assert found.norm_path == "norm"
+    weight, bias = folded_conv(found.conv, found.norm)
+    wave = sound(model)
+    expected = model.module.norm(model.module.front(wave))
+    got = torch.nn.functional.conv1d(wave, weight, bias, stride=4)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"path": "nowhere.py"}, UserError, "nowhere.py"),
+        ({"factory": "buidl"}, UserError, "build"),
+        ({"factory": "broken"}, UserError, r"returned a str and not a torch\.nn\.Module"),
+        ({"args": {"wdith": 3}}, UserError, "wdith"),
+    ],
+)
+def test_a_wrong_factory_is_a_sentence(change, error, said, own_file):
+    section = {"type": "python", "path": str(own_file), "factory": "build", **change}
+    cls, params = MODELS.parse(section, "model")
+    with pytest.raises(error, match=said):
+        cls.build(params, "trained", 0)
+
+
+def test_another_architectures_weights_are_refused_with_their_keys(own_file, tmp_path):
+    model = make(FAMILIES["encodec"], own_file)
+    model.module.save_pretrained(tmp_path)
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(tmp_path / "model.safetensors")
+    lost = sorted(tensors)[0]
+    del tensors[lost]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=lost.split(".")[0]):
+        make({"type": "encodec", "checkpoint": str(tmp_path)}, own_file, "trained")
+
+
+def test_a_pickled_checkpoint_is_refused_and_not_executed(own_file, tmp_path):
+    model = make(FAMILIES["encodec"], own_file)
+    model.module.config.save_pretrained(tmp_path)
+    (tmp_path / "pytorch_model.bin").write_bytes(
+        b"cos\nsystem\n(S'touch " + bytes(tmp_path) + b"/owned'\ntR."
+    )
+    with pytest.raises(CheckpointError):
+        make({"type": "encodec", "checkpoint": str(tmp_path)}, own_file, "trained")
+    assert not (tmp_path / "owned").exists()
+
+
+def test_changes_of_the_architecture_do_not_go_with_trained_weights(own_file):
+    with pytest.raises(ConfigError, match="random"):
+        make(FAMILIES["encodec"], own_file, "trained")
