@@ -32,7 +32,8 @@ class Labels:
     @property
     def known(self) -> Bool[np.ndarray, " frame"]:
         """Frames that have a value."""
-        return np.isfinite(self.values)
+        known: np.ndarray = np.isfinite(self.values)
+        return known
 
 
 class Concept(ABC):
@@ -52,7 +53,7 @@ class Concept(ABC):
     n_bins: ClassVar[int]
 
     def __init__(self, params: Any = None) -> None:
-        self.params = self.Params() if params is None else params
+        self.params: Any = self.Params() if params is None else params
 
     @abstractmethod
     def label(self, audio: Audio, time: TimeBase) -> Labels:

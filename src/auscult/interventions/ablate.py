@@ -54,7 +54,8 @@ class Ablate(Edit):
             unit = unit / unit.norm()
             along = values @ unit
             kept = along.mean(1, keepdim=True) if params.to == "mean" else torch.zeros_like(along)
-            return values - self.params.strength * (along - kept)[..., None] * unit
+            removed: Tensor = self.params.strength * (along - kept)[..., None] * unit
+            return values - removed
         missing = [c for c in params.channels if not 0 <= c < values.shape[-1]]
         if missing:
             raise ConfigError(f"channel {missing[0]} is not among the tap's {values.shape[-1]}")

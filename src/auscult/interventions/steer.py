@@ -38,7 +38,7 @@ class Steer(Edit):
         del time
         expect_width(values, len(self.params.direction), "the direction")
         direction = torch.tensor(self.params.direction, dtype=values.dtype, device=values.device)
-        moved = values + self.params.strength * direction
+        moved: Tensor = values + self.params.strength * direction
         if self.params.renorm == "none":
             return moved
         before, after = (x.square().mean(-1, keepdim=True).sqrt() for x in (values, moved))

@@ -1,4 +1,1 @@
-"""Adapters: what a model's weights do not tell (rate, layout, roles of its layers.
-
-How it decodes).
-"""
+"""Adapters: what a model's weights do not tell (rate, layout, roles of layers, decoding)."""

@@ -63,6 +63,7 @@ class Dac(AudioModel):
         if n_levels is not None and n_levels > most:
             raise ConfigError(f"model.n_levels: {n_levels} of a quantiser with {most} levels")
         self.module = module
+        self._dac = module
         self.name = name
         self.weights = weights
         self.sample_rate = int(module.config.sampling_rate)
@@ -117,19 +118,19 @@ class Dac(AudioModel):
         return self._times.get((tap.path, side))
 
     def _encode(self, waveform: Tensor) -> Tensor:
-        latents: Tensor = self.module.encoder(waveform)
+        latents: Tensor = self._dac.encoder(waveform)
         return latents
 
     def _quantise(self, latents: Tensor) -> Tensor:
-        quantised: Tensor = self.module.quantizer(latents, self.n_levels)[0]
+        quantised: Tensor = self._dac.quantizer(latents, self.n_levels)[0]
         return quantised
 
     def _decode(self, latents: Tensor) -> Tensor:
-        waveform: Tensor = self.module.decoder(latents)
+        waveform: Tensor = self._dac.decoder(latents)
         return waveform
 
     def _codebooks(self) -> dict[str, Tensor]:
-        levels = self.module.quantizer.quantizers[: self.n_levels]
+        levels = self._dac.quantizer.quantizers[: self.n_levels]
         return {f"rvq.{i}": level.codebook.weight.detach() for i, level in enumerate(levels)}
 
     def _level(self, index: int) -> Tap:
@@ -143,7 +144,7 @@ class Dac(AudioModel):
         """
         sound = harmonic_noise(self.sample_rate, 1, self.sample_rate, 4, seed)
         residual = self._encode(sound)
-        for index, level in enumerate(self.module.quantizer.quantizers):
+        for index, level in enumerate(self._dac.quantizer.quantizers):
             projected = level.in_proj(residual).transpose(1, 2).flatten(0, 1)
             fill_codebooks([level.codebook.weight], projected, seed + index)
             residual = residual - level(residual)[0]

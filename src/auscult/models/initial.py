@@ -1,9 +1,7 @@
-"""Networks that have learnt nothing but are alive.
-
-Fresh weights, and the statistics that go with them.
-"""
+"""Networks that have learnt nothing but are alive: fresh weights, and statistics that fit them."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -42,19 +40,16 @@ def _redraw_parametrized(layer: nn.Module) -> None:
     _redraw_bias(layer)
 
 
-def _redraw_weight_norm(layer: nn.Module) -> None:
+def _redraw_weight_norm(layer: Any) -> None:
     gain, direction = layer.weight_g, layer.weight_v
-    _draw(direction)  # type: ignore[arg-type]
-    axes = [axis for axis in range(direction.ndim) if gain.shape[axis] == 1]  # type: ignore[union-attr, operator, arg-type]
-    gain.copy_(torch.linalg.vector_norm(direction, dim=axes, keepdim=True))  # type: ignore[union-attr, operator, arg-type]
+    _draw(direction)
+    axes = [axis for axis in range(direction.ndim) if gain.shape[axis] == 1]
+    gain.copy_(torch.linalg.vector_norm(direction, dim=axes, keepdim=True))
     _redraw_bias(layer)
 
 
 def _draw(weight: Tensor) -> None:
-    """He-uniform for matrices and filters (He et al.
-
-    2015, section 2.2), small normal for the rest.
-    """
+    """Matrices and filters He-uniform (He et al. 2015, section 2.2), the rest small and normal."""
     if weight.ndim > 1:
         nn.init.kaiming_uniform_(weight, nonlinearity="relu")
     else:

@@ -134,10 +134,7 @@ def find_factory(path: str, factory: str) -> Callable[..., Any]:
 
 
 def accepts(function: Callable[..., Any], argument: str) -> bool:
-    """Whether a function names an argument (``**kwargs`` does not count.
-
-    It would swallow anything).
-    """
+    """Whether a function names an argument; ``**kwargs``, which takes anything, does not count."""
     try:
         return argument in inspect.signature(function).parameters
     except (TypeError, ValueError):

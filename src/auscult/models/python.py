@@ -88,9 +88,7 @@ class PythonModel(AudioModel):
 
     @classmethod
     def build(cls, params: "PythonModel.Params", weights: Weights, seed: int) -> "PythonModel":
-        """Call the factory; ``random`` through its own argument where it has one.
-
-        Else by re-initialising.
+        """Call the factory, and draw weights afresh where it has no argument for that.
 
         Raises:
             UserError: The file, the function or a method is missing, fails, or gives no network.
@@ -128,10 +126,7 @@ class PythonModel(AudioModel):
         return harmonic_noise(self.sample_rate, self.n_channels, n_samples, n_clips, seed)
 
     def taps(self) -> list[Tap]:
-        """Every module that fires on synthetic sound, in firing order.
-
-        After the codec's own roles.
-        """
+        """The codec's own roles, then every module that fires, in firing order."""
         if self._taps is None:
             fired = survey(self.module, lambda: self.forward(self.probe_sound()))
             modules = [Tap(f.path, layout=self._layout(f.path)) for f in fired if f.path]
@@ -157,9 +152,7 @@ def _names(names: str | list[str]) -> list[str]:
 
 
 def _chain(module: nn.Module, names: str | list[str]) -> Callable[[Any], Any]:
-    """Call methods in a row, looked up at each call.
-
-    So that a wrapped method is used while it is wrapped.
+    """Call methods in a row, looked up at each call: a wrapped method is used while it is wrapped.
 
     Raises:
         UnknownNameError: The network has no such method.

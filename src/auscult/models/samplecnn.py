@@ -74,10 +74,7 @@ class FullSampleCNN(AudioModel):
         return _run(self.module, waveform)
 
     def taps(self) -> list[Tap]:
-        """``conv.N``, ``norm.N``, ``act.N``, ``pool.N`` of each block, then ``logits``.
-
-        ``probability``.
-        """
+        """``conv.N``, ``norm.N``, ``act.N``, ``pool.N`` of each block; ``logits``, ``probability``."""
         heads = [Tap("tags", "logits", "bc"), Tap("sigmoid", "probability", "bc")]
         return [*_block_taps(self.module), *heads]
 
@@ -154,7 +151,7 @@ def _run(module: nn.Module, waveform: Tensor) -> Any:
 
 def _block_taps(module: nn.Module) -> list[Tap]:
     taps: list[Tap] = []
-    for index, block in enumerate(module.blocks):  # type: ignore[union-attr, arg-type]
+    for index, block in enumerate(module.blocks):  # type: ignore[arg-type]
         parts = ["conv", "norm", "act"]
         parts += [] if isinstance(block.pool, nn.Identity) else ["pool"]
         taps += [Tap(f"blocks.{index}.{part}", f"{part}.{index}", "bct") for part in parts]
@@ -171,7 +168,7 @@ def _times(module: nn.Module) -> dict[tuple[str, Side], TimeBase]:
         return after
 
     now = TimeBase(int(module.sample_rate))  # type: ignore[arg-type]
-    for index, block in enumerate(module.blocks):  # type: ignore[union-attr, arg-type]
+    for index, block in enumerate(module.blocks):  # type: ignore[arg-type]
         path, start, conv = f"blocks.{index}", now, block.conv
         filtered = now.after_conv(conv.kernel_size[0], conv.stride[0], conv.padding[0])
         now = note(f"{path}.conv", start, filtered)

@@ -109,10 +109,7 @@ class Seanet:
         ]
 
     def fill(self, seed: int) -> None:
-        """Give every level entries that fit the encoder's latents.
-
-        Transformers leaves them all zero.
-        """
+        """Give every level entries that fit the encoder's latents; transformers leaves zeros."""
         n_samples = self.longest_samples or self.sample_rate
         sound = harmonic_noise(self.sample_rate, self.n_channels, n_samples, 8, seed)
         with torch.no_grad():
@@ -125,10 +122,7 @@ class Seanet:
                 book.cluster_size.fill_(1.0)
 
     def _level(self, index: int) -> Tap:
-        """One level: what it gets (the residual), the indices it gives.
-
-        The vector they stand for.
-        """
+        """One level: the residual it gets, the indices it gives, the vector they stand for."""
         return Tap(
             f"quantizer.layers.{index}",
             f"rvq.{index}",
@@ -175,10 +169,7 @@ def _stack_taps(stack: nn.Module, path: str, prefix: str, decodes: bool) -> list
 
 
 def _times(module: Any, sample_rate: int, n_levels: int) -> Times:
-    """Time bases on both sides of every layer, of the encoder's end.
-
-    The quantiser and the decoder.
-    """
+    """Time bases on both sides of every layer of encoder and decoder, and around the quantiser."""
     times: Times = {}
     sound = TimeBase(sample_rate)
     start = sound.after_global() if module.config.normalize else sound
@@ -226,10 +217,7 @@ def _after_conv(layer: Any, now: TimeBase) -> TimeBase:
 
 
 def _after_up(layer: Any, now: TimeBase) -> TimeBase:
-    """The surplus is cut on the right, or (not causal) on both sides.
-
-    The odd sample on the left.
-    """
+    """The surplus is cut on the right, or (not causal) on both sides; left of an odd one more."""
     kernel, stride = layer.conv.kernel_size[0], layer.conv.stride[0]
     surplus = kernel - stride
     right = math.ceil(surplus * layer.trim_right_ratio) if layer.causal else surplus // 2

@@ -6,6 +6,7 @@ Checkpoints read strictly, nothing unpickled.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -53,7 +54,8 @@ def effective_weight(module: nn.Module) -> Float[Tensor, "d_out d_in kernel"]:
         TapError: The module has no weight of such a shape.
     """
     if hasattr(module, "weight_g") and hasattr(module, "weight_v"):
-        gain, direction = module.weight_g, module.weight_v
+        old: Any = module
+        gain, direction = old.weight_g, old.weight_v
         axes = [axis for axis in range(direction.ndim) if gain.shape[axis] == 1]
         weight = gain * direction / torch.linalg.vector_norm(direction, dim=axes, keepdim=True)
     else:
@@ -89,10 +91,12 @@ def folded_conv(
     if mean is None or variance is None or len(mean) != len(weight):
         raise TapError(f"{norm} cannot be folded into a convolution of {len(weight)} channels")
     eps = float(getattr(norm, "eps", 0.0))
-    gamma = norm.weight.detach() if norm.weight is not None else torch.ones_like(mean)
-    beta = norm.bias.detach() if norm.bias is not None else torch.zeros_like(mean)
+    gamma, beta = getattr(norm, "weight", None), getattr(norm, "bias", None)
+    gamma = torch.ones_like(mean) if gamma is None else gamma.detach()
+    beta = torch.zeros_like(mean) if beta is None else beta.detach()
     scale = gamma / (variance + eps).sqrt()
-    bias = conv.bias.detach() if getattr(conv, "bias", None) is not None else torch.zeros_like(mean)
+    bias = getattr(conv, "bias", None)
+    bias = torch.zeros_like(mean) if bias is None else bias.detach()
     return weight * scale[:, None, None], beta + scale * (bias - mean)
 
 
@@ -124,11 +128,11 @@ def first_conv(model: AudioModel) -> FirstConv:
 
 def _hears_waveform(model: AudioModel, conv: nn.Module, firing: Firing) -> bool:
     """A waveform has as many channels as the model hears and one axis that is longer than 1."""
-    kernel = tuple(int(k) for k in conv.kernel_size)  # type: ignore[arg-type, union-attr]
+    layer: Any = conv
+    kernel = tuple(int(k) for k in layer.kernel_size)
     long_axes = sum(size > 1 for size in firing.in_shape[2:])
-    return (
-        conv.in_channels == model.n_channels and sum(k > 1 for k in kernel) <= 1 and long_axes <= 1
-    )
+    n_channels = int(layer.in_channels)
+    return n_channels == model.n_channels and sum(k > 1 for k in kernel) <= 1 and long_axes <= 1
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:

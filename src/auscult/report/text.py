@@ -10,7 +10,7 @@ from typing import Any
 # Control characters but line breaks and tabs; marks that change the direction of what follows, or
 # that are there without being seen; halves of broken characters.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u2029"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e"
     "\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

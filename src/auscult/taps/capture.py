@@ -4,7 +4,7 @@ Afterwards the model is what it was, bit for bit.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import torch
 from jaxtyping import Float, Shaped
@@ -41,6 +41,9 @@ class Captured(Mapping[str, Responses]):
             state = "has not fired yet" if canonical in self._addresses else "is not captured here"
             raise TapError(f"{address} {state}")
         return self._responses[canonical]
+
+    def __contains__(self, address: object) -> bool:
+        return isinstance(address, str) and str(TapPoint.parse(address)) in self._responses
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._responses)
@@ -82,43 +85,56 @@ def capture(
         check_survey(model, resolved)
     times = {tap.address: timing(model, tap) for tap in resolved}
     captured = Captured(resolved)
-    session = Session(model, resolved, stop)
-    parts: dict[str, list[Tensor]] = {}
+    recorder = _Recorder(
+        Session(model, resolved, stop), times, captured.put if on_fire is None else on_fire, detach
+    )
+    with ExitStack() as stack:
+        recorder.session.open(stack, recorder.forget, recorder.hand_over_rest)
+        for tap in resolved:
+            attach(stack, model, tap, recorder.looker(tap))
+        with suppress(StopPass):
+            yield captured
+        recorder.hand_over_rest()
+        recorder.session.check()
 
-    def hand_over(address: str) -> None:
-        values = torch.cat(parts[address], 1) if len(parts[address]) > 1 else parts[address][0]
-        parts[address] = []
-        responses = Responses(values, times[address].time)
-        if on_fire is None:
-            captured.put(address, responses)
-        else:
-            on_fire(address, responses)
 
-    def looker(tap: ResolvedTap) -> Callable[[Tensor], None]:
+class _Recorder:
+    """Copies what is meant, joins the calls of ``@*``, and hands over."""
+
+    def __init__(
+        self, session: Session, times: Mapping[str, Measured], hand_to: OnFire, detach: bool
+    ) -> None:
+        self.session = session
+        self.times = times
+        self.hand_to = hand_to
+        self.detach = detach
+        self.waiting: dict[str, list[Tensor]] = {}
+
+    def looker(self, tap: ResolvedTap) -> Callable[[Tensor], None]:
+        """What is called whenever a tap fires."""
+        measured = self.times[tap.address]
+
         def see(tensor: Tensor) -> None:
-            if session.is_meant(tap):
-                copied = _copied(model, tap, tensor, session, times[tap.address], detach)
-                parts.setdefault(tap.address, []).append(copied)
-                if tap.point.call != "*":
-                    hand_over(tap.address)
-                session.stop_if_done()
+            if not self.session.is_meant(tap):
+                return
+            copied = _copied(tap, tensor, self.session, measured, self.detach)
+            if tap.point.call == "*":
+                self.waiting.setdefault(tap.address, []).append(copied)
+            else:
+                self.hand_to(tap.address, Responses(copied, measured.time))
+            self.session.stop_if_done()
 
         return see
 
-    def hand_over_rest() -> None:
-        for address in [address for address, waiting in parts.items() if waiting]:
-            hand_over(address)
+    def hand_over_rest(self) -> None:
+        """Join the calls that came, frames one behind another."""
+        for address, parts in self.waiting.items():
+            self.hand_to(address, Responses(torch.cat(parts, 1), self.times[address].time))
+        self.forget()
 
-    with ExitStack() as stack:
-        session.open(stack, parts.clear, hand_over_rest)
-        for tap in resolved:
-            attach(stack, model, tap, looker(tap))
-        try:
-            yield captured
-        except StopPass:
-            pass
-        hand_over_rest()
-        session.check()
+    def forget(self) -> None:
+        """Begin anew."""
+        self.waiting = {}
 
 
 def run_capture(
@@ -126,9 +142,7 @@ def run_capture(
     waveform: Float[Tensor, "batch channel time"],
     taps: Iterable[str | TapPoint],
 ) -> dict[str, Responses]:
-    """Run a batch as far as the last tap needs it, without gradients.
-
-    And return what the taps said.
+    """Run a batch without gradients as far as the last tap needs it; return what the taps said.
 
     Raises:
         TapError: As :func:`capture`.
@@ -167,7 +181,7 @@ def intervene(model: AudioModel, edits: Mapping[str | TapPoint, EditFunction]) -
         def see(tensor: Tensor) -> Tensor | None:
             if not session.is_meant(tap):
                 return None
-            return _edited(model, tap, tensor, session, times[tap.address], edit)
+            return _edited(tap, tensor, session, times[tap.address], edit)
 
         return see
 
@@ -180,14 +194,13 @@ def intervene(model: AudioModel, edits: Mapping[str | TapPoint, EditFunction]) -
 
 
 def _edited(
-    model: AudioModel,
     tap: ResolvedTap,
     tensor: Tensor,
     session: Session,
     measured: Measured,
     edit: EditFunction,
 ) -> Tensor:
-    layout = layout_of(model, tap, tensor)
+    layout = layout_of(session.model, tap, tensor)
     frames = to_frames(tensor, layout)
     n_clips = _n_clips(tap, len(frames), session.n_clips, measured)
     values = by_clip(frames.clone(), n_clips)
@@ -208,9 +221,7 @@ def _edited(
 
 
 def _n_clips(tap: ResolvedTap, n_items: int, n_clips: int | None, measured: Measured) -> int:
-    """The number of clips in a tensor of ``n_items``.
-
-    Which is larger when frames are folded into the batch.
+    """The number of clips among items, which are more when frames are folded into the batch.
 
     Raises:
         TapError: More items than the time base was proven for.
@@ -233,7 +244,6 @@ def _n_clips(tap: ResolvedTap, n_items: int, n_clips: int | None, measured: Meas
 
 
 def _copied(
-    model: AudioModel,
     tap: ResolvedTap,
     tensor: Tensor,
     session: Session,
@@ -241,7 +251,7 @@ def _copied(
     detach: bool,
 ) -> Shaped[Tensor, "batch frame d_in"]:
     """Copy once, transposing on the way, and refuse values that are not numbers."""
-    layout = layout_of(model, tap, tensor)
+    layout = layout_of(session.model, tap, tensor)
     view = unfolded_view(tensor, layout)
     n_clips = _n_clips(tap, len(view), session.n_clips, measured)
     if detach or not torch.is_grad_enabled():

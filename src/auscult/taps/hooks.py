@@ -57,10 +57,7 @@ def attach(stack: ExitStack, model: AudioModel, resolved: ResolvedTap, see: See)
 
 
 def _replaced(structure: Any, see: See) -> Any:
-    """The structure with what ``see`` returned in it.
-
-    Or None when nothing changes (as hooks want it).
-    """
+    """The structure with what ``see`` returned in it; None (as for hooks) if nothing changes."""
     tensor = first_tensor(structure)
     if tensor is None:
         return None
@@ -100,10 +97,7 @@ class _Wrapper:
 
 @contextmanager
 def _wrapped(module: nn.Module, name: str) -> Iterator[_Wrapper]:
-    """Replace a method on this one object, shared by all who wrap it.
-
-    And take it away with the last.
-    """
+    """Replace a method on this one object, for all who wrap it, until the last of them is done."""
     present = module.__dict__.get(name)
     wrapper = present if isinstance(present, _Wrapper) else _Wrapper(module, name)
     wrapper.users += 1

@@ -51,7 +51,7 @@ def time_from_latents(
         model: A codec.
         tap: A tap of its quantiser or decoder.
         latent_time: Time base of its latents.
-        hint: What is declared for the tap, if anything: whether it has a bounded past is then known.
+        hint: What is declared for the tap, if anything: it says whether the past has an end.
         longest: Samples of the longest clip to try.
 
     Raises:

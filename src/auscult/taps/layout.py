@@ -84,10 +84,7 @@ def _by_kind(module: nn.Module) -> Layout | None:
 
 
 def _by_neighbours(model: AudioModel, path: str, tensor: Tensor) -> Layout:
-    """The layout of the nearest module of a known kind whose output has the same shape.
-
-    Or at least rank.
-    """
+    """The layout of the nearest module of a known kind with an output of this shape, or rank."""
     fired = list(surveyed(model).values())
     known = [
         (position, firing, layout)

@@ -1,4 +1,4 @@
-"""From what frames hear to a time base: the period after which supports repeat, moved by a constant."""
+"""From what frames hear to a time base: supports repeat after a period, moved by a constant."""
 
 from fractions import Fraction
 

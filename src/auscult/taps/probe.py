@@ -4,27 +4,18 @@ Declared by the model's family, proven against the input gradient.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from weakref import WeakKeyDictionary
-
-import torch
 
 from auscult.core.errors import AuscultError, SilentTapError, TapError
 from auscult.core.timebase import TimeBase
 from auscult.models.base import AudioModel
-from auscult.models.stimulus import harmonic_noise
+from auscult.taps.latents import time_from_latents
+from auscult.taps.periods import folded_time, reaches, regular_time, whole_clip_time
 from auscult.taps.point import ResolvedTap, TapPoint, resolve_one
 from auscult.taps.session import check_survey
-from auscult.taps.support import (
-    Reading,
-    Support,
-    hop_from_lengths,
-    moved_frames,
-    read,
-    read_from_latents,
-    supports,
-)
+from auscult.taps.support import Reading, read, supports
 
 _LONGEST_S = 4.0
 
@@ -90,14 +81,12 @@ def timing(model: AudioModel, tap: ResolvedTap) -> Measured:
 
 
 def measure_time_base(model: AudioModel, point: str | TapPoint) -> TimeBase:
-    """Find hop, offset and span from what the gradient of several frames reaches.
-
-    In exact rationals.
+    """Find hop, offset and span, as exact rationals, from what the gradient of some frames reaches.
 
     Rectifiers leak and maxima are means while this runs, so that the support is that of the
     architecture. Behind a recurrence the past has no beginning: the span then is 1 and the offset
-    the last sample heard. Where every frame hears the whole clip, offset and span tell where most
-    of the gradient lies.
+    the last sample heard. Where every frame hears the whole clip only the hop is measured; offset
+    and span are those of one hop.
 
     Raises:
         TapError: The frames have no regular place in time, or nothing reaches them.
@@ -193,7 +182,7 @@ def _lengths(model: AudioModel, hint: TimeBase | None) -> Sequence[int]:
     longest = int(_LONGEST_S * model.sample_rate)
     first = model.sample_rate // 4
     if hint is not None and not hint.global_:
-        first = int(hint.span + 16 * max(hint.hop, 1)) + 1
+        first = int(hint.span + 16 * max(hint.hop, Fraction(1))) + 1
         longest = max(longest, first)
     lengths = [first]
     while lengths[-1] * 2 <= longest:
@@ -216,9 +205,7 @@ def _from_reading(
     return None if found is None else Measured(found)
 
 
-def _behind_the_quantiser(
-    model: AudioModel, tap: ResolvedTap, hint: TimeBase | None
-) -> Measured:
+def _behind_the_quantiser(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Measured:
     """The time base of a tap that no gradient connects with the sound.
 
     Raises:

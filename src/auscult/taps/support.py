@@ -4,7 +4,7 @@ Which frames a latent moves, found by moving it.
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -89,10 +89,8 @@ def _frames_at(
 
     with ExitStack() as stack:
         attach(stack, model, tap, see)
-        try:
+        with suppress(StopPass):
             run()
-        except StopPass:
-            pass
     session.check()
     return torch.cat([to_frames(tensor, layout_of(model, tap, tensor)) for tensor in seen], 1)
 
@@ -112,9 +110,9 @@ def supports(reading: Reading, frames: list[int]) -> list[Support]:
             if not flat.requires_grad:
                 break
             value = (flat[frame] * weights).sum()
-            (gradient,) = torch.autograd.grad(
+            gradient: Tensor | None = torch.autograd.grad(
                 value, reading.sound, retain_graph=True, allow_unused=True
-            )
+            )[0]
             # A gradient that is not a number still says that something arrived.
             heard = torch.zeros(0) if gradient is None else (gradient != 0).any(1)[0].nonzero()
             if len(heard):

@@ -11,7 +11,7 @@ from auscult.core.errors import TapError, UserError
 from auscult.core.manifest import package_version
 from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
-from auscult.models.base import AudioModel
+from auscult.models.base import AudioModel, Side
 from auscult.models.stimulus import harmonic_noise
 from auscult.taps.capture import run_capture
 from auscult.taps.point import ResolvedTap, TapPoint, resolve, resolve_one
@@ -133,7 +133,7 @@ def _listed(model: AudioModel, pattern: str) -> Iterator[ResolvedTap]:
         yield from resolve(model, [pattern])
         return
     for tap in model.taps():
-        sides = ["codes"] if set(tap.methods) == {"codes"} else ["out"]
+        sides: list[Side] = ["codes"] if set(tap.methods) == {"codes"} else ["out"]
         for side in [*sides, *(s for s in tap.methods if s not in sides)]:
             yield ResolvedTap(TapPoint(tap.role or tap.path, side), tap)
 

@@ -128,7 +128,8 @@ class Windowed(nn.Module):
         """Convolve each window by itself."""
         windows = x[:, 0].unfold(-1, 32, 32)
         hidden = self.conv(windows.flatten(0, 1)[:, None])
-        return hidden.mean(-1).unflatten(0, windows.shape[:2])
+        means: Tensor = hidden.mean(-1).unflatten(0, windows.shape[:2])
+        return means
 
 
 class Functional(nn.Module):
