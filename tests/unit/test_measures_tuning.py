@@ -108,3 +108,9 @@ def test_held_out_r_squared_equals_the_line_written_out():
 def test_holding_out_everything_is_refused():
     with pytest.raises(ConfigError, match="held out"):
         tuning.envelope_regression(np.ones((1, 4, 1)), np.ones((1, 4, 1)), np.ones(4, dtype=bool))
+
+
+def test_a_single_tall_bin_is_cut_on_both_sides():
+    found = tuning.q_factor(np.array([0.0, 1.0, 0.0]), np.array([500.0, 1000.0, 2000.0]))
+    edge = 1 - 2**-0.5
+    assert found == pytest.approx(1 / (2**edge - 2**-edge), rel=1e-6)

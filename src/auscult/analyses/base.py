@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Shaped
 
 from auscult.blocks import Block, Clip, Table, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import InvariantError
+from auscult.core.errors import ConfigError, InvariantError
 from auscult.core.registry import Registry
 from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
@@ -197,6 +197,22 @@ class Analysis(ABC):
     @abstractmethod
     def view(self, result: Result) -> list[Block]:
         """Show the answer: findings first."""
+
+
+def chosen_dictionary(context: Context, asked: str | None) -> str:
+    """The dictionary of response vectors that was asked for, or the first.
+
+    Raises:
+        ConfigError: The spec fits none to response vectors, or not this one.
+    """
+    names = context.dictionary_names("responses")
+    if not names or (asked is not None and asked not in names):
+        fitted = ", ".join(repr(name) for name in names) or "none"
+        raise ConfigError(
+            f"there is no dictionary {asked or 'of response vectors'}; fitted to responses: "
+            f"{fitted}"
+        )
+    return asked or names[0]
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from auscult.analyses.base import (
     Measurement,
     Result,
     Sample,
+    chosen_dictionary,
     numbers_table,
     sample,
     verdict_of,
 )
 from auscult.blocks import Axis, Block, Curve, Finding, Series, Table, Text
 from auscult.core.config import Config
-from auscult.core.errors import ConfigError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import DictionaryMetrics, evaluate
@@ -123,25 +123,7 @@ class Features(Analysis):
         return blocks
 
 
-def chosen_dictionary(context: Context, asked: str | None) -> str:
-    """The dictionary of response vectors that was asked for, or the first.
-
-    Raises:
-        ConfigError: The spec fits none to response vectors, or not this one.
-    """
-    names = context.dictionary_names("responses")
-    if not names or (asked is not None and asked not in names):
-        fitted = ", ".join(repr(name) for name in names) or "none"
-        raise ConfigError(
-            f"there is no dictionary {asked or 'of response vectors'}; fitted to responses: "
-            f"{fitted}"
-        )
-    return asked or names[0]
-
-
-def _centred(
-    dictionary: Dictionary, values: Float[np.ndarray, "n d"]
-) -> Float[np.ndarray, "m d"]:
+def _centred(dictionary: Dictionary, values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
     """Vectors about the dictionary's own mean, without the quietest 1 %."""
     about: np.ndarray = values - dictionary.preprocess.mean.numpy()
     kept: np.ndarray = about[loud_rows(about)]

@@ -21,6 +21,7 @@ from auscult.analyses.base import (
     Context,
     Measurement,
     Result,
+    chosen_dictionary,
     pooled,
     sample,
     verdict_of,
@@ -155,7 +156,7 @@ _NOTE = (
 
 
 def _listen(context: Context, params: FragmentParams, tap: str) -> _Heard:
-    name = params.dictionary or context.dictionary_names("responses")[0]
+    name = chosen_dictionary(context, params.dictionary)
     dictionary = context.dictionaries(name, tap)[0]
     own = sample(context.store(tap, BASE, "test"), params.most_vectors)
     with torch.no_grad():

@@ -17,6 +17,7 @@ from auscult.analyses.base import (
     Context,
     Measurement,
     Result,
+    chosen_dictionary,
 )
 from auscult.blocks import Axis, Block, Curve, Finding, Heatmap, Histogram, Series, Table, Text
 from auscult.core.config import Config
@@ -169,7 +170,7 @@ def _curves(
     context: Context, params: NarrowBandParams, tap: str, condition: Condition, tones_hz: np.ndarray
 ) -> Float[np.ndarray, "context feature tone"]:
     """Mean activation of every feature for every tone in every context, edges left out."""
-    name = params.dictionary or context.dictionary_names("responses")[0]
+    name = chosen_dictionary(context, params.dictionary)
     dictionary = context.dictionaries(name, tap, condition)[0]
     time = context.time(tap)
     n_samples = max(

@@ -13,6 +13,7 @@ from auscult.analyses.base import (
     Context,
     Measurement,
     Result,
+    chosen_dictionary,
     verdict_of,
 )
 from auscult.blocks import Axis, Bars, Block, ClipGrid, Finding, Table, Text
@@ -64,7 +65,7 @@ class Onsets(Analysis):
 
     def run(self, context: Context, params: OnsetParams) -> Result:
         """Test the most active features of every recorded tap."""
-        name = params.dictionary or context.dictionary_names("responses")[0]
+        name = chosen_dictionary(context, params.dictionary)
         clip_ids = context.clip_ids("test")[: params.n_clips]
         onsets = [_onsets(context, clip_id) for clip_id in clip_ids]
         measurements: list[Measurement] = []

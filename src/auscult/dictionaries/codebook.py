@@ -85,11 +85,11 @@ class CodebookDictionary(Dictionary):
         for _ in range(4):
             for values in source.vectors(batch, rng):
                 if len(values) >= self.n_features:
-                    model.partial_fit(self.preprocess(torch.from_numpy(values)).numpy())
+                    model.partial_fit(self.preprocess.of_array(values))
         if hasattr(model, "cluster_centers_"):
             rows = torch.from_numpy(np.asarray(model.cluster_centers_))
         else:
-            every = torch.from_numpy(source.rows(np.arange(source.n_vectors)))
-            rows = self.preprocess(every)[torch.arange(self.n_features) % len(every)]
+            every = self.preprocess.of_array(source.rows(np.arange(source.n_vectors)))
+            rows = torch.from_numpy(every[np.arange(self.n_features) % len(every)])
         self.table.copy_(rows)
         self.ready = True

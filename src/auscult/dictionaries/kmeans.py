@@ -84,7 +84,7 @@ class KMeansDictionary(Dictionary):
         self.ready = True
 
     def _directions(self, values: Float[np.ndarray, "n d_in"]) -> Float[np.ndarray, "m d_in"]:
-        vectors = self.preprocess(torch.from_numpy(values)).numpy()
+        vectors = self.preprocess.of_array(values)
         lengths = np.linalg.norm(vectors, axis=1)
         audible = lengths > _SILENT * np.sqrt(np.mean(lengths**2))
         unit: np.ndarray = vectors[audible] / lengths[audible, None]

@@ -14,6 +14,7 @@ from torch import Tensor
 from auscult.core.errors import StoreError, UserError
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.checkpoint import Checkpoint
+from auscult.dictionaries.linear import LinearCoder
 
 ExtraLosses = Callable[[Dictionary, Tensor], Mapping[str, Tensor]]
 """Further terms to be minimised, from a dictionary and a batch of vectors."""
@@ -155,3 +156,6 @@ class Learner:
             self._log.close()
         for parameter in self._parameters.values():
             parameter.grad = None
+        for module in self._dictionary.modules():
+            if isinstance(module, LinearCoder):
+                module.scratch.clear()

@@ -48,6 +48,11 @@ class Preprocessing(nn.Module):
         """Shift and scale."""
         return (x - self.mean) * self.scale
 
+    def of_array(self, x: Float[np.ndarray, "n d_in"]) -> Float[np.ndarray, "n d_in"]:
+        """Shift and scale vectors that are not tensors."""
+        vectors: np.ndarray = self(torch.from_numpy(x).to(self.mean.device)).cpu().numpy()
+        return vectors
+
     def undo(self, vectors: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d_in"]:
         """Scale and shift back."""
         return vectors / self.scale + self.mean

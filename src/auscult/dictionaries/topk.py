@@ -86,7 +86,10 @@ class TopKDictionary(Dictionary):
 
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``z``."""
-        return keep_top(self.linear.pre_activations(vectors), self.params.k, self.params.signed)
+        pre = self.linear.pre_activations(vectors)
+        if pre.requires_grad:
+            return keep_top(pre, self.params.k, self.params.signed)
+        return keep_top_fast(pre, self.params.k, self.params.signed, Scratch())
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
         """``v̂``."""

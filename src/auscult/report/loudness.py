@@ -99,7 +99,7 @@ def k_weighted(samples: Float[np.ndarray, " time"], sample_rate: int) -> Float[n
     """
     from scipy.signal import sosfilt
 
-    sections = np.array([_high_pass(sample_rate), _high_pass(sample_rate)])
+    sections = np.array([_shelf(sample_rate), _high_pass(sample_rate)])
     filtered: np.ndarray = sosfilt(sections, samples.astype(np.float64))
     return filtered
 
