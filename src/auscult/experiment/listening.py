@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,6 +48,7 @@ class Listening:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.skipped: dict[str, Skipped] = {}
+        self._unusable: set[str] = set()
         self._models: dict[Weights, AudioModel] = {}
         self._corpora: dict[Condition, Corpus] = {}
         self._cut: OrderedDict[tuple[Condition, str], list[SoundClip]] = OrderedDict()
@@ -106,13 +107,12 @@ class Listening:
             self.spec.sound_part() if condition.sounds == "real" else self._stimulus(condition)
         )
         source = cls(params, self.spec.seed)
-        recordings = source.recordings()
+        recordings = [r for r in source.recordings() if r.recording_id not in self._unusable]
         for skip in source.skipped:
             self.skipped[skip.name] = skip
         if not recordings:
-            raise AudioError(
-                f"no usable sound is left in {self.spec.sounds.get('path', 'the sounds')}"
-            )
+            where = self.spec.sounds.get("path", "the sounds")
+            raise AudioError(f"no usable sound is left in {where}{self._reasons()}")
         shares = {"train": self.spec.split.train, "test": self.spec.split.test}
         sides = split(recordings, shares, self.spec.seed, group=self.spec.split.group)
         if condition != BASE and condition.sounds == "real":
@@ -122,6 +122,26 @@ class Listening:
             }
         kept = {side: tuple(some) for side, some in sides.items()}
         return Corpus(source, tuple(recordings), kept)  # type: ignore[arg-type]
+
+    def _reasons(self) -> str:
+        """The first few reasons why sounds were skipped."""
+        some = [f"{skip.name}: {skip.reason}" for skip in list(self.skipped.values())[:3]]
+        return f" ({'; '.join(some)})" if some else ""
+
+    def found(self) -> tuple[SoundSource, list[Recording]]:
+        """The spec's own sounds as they were found, before any was decoded."""
+        cls, params = self.spec.sound_part()
+        source = cls(params, self.spec.seed)
+        return source, source.recordings()
+
+    def leave_out(self, skipped: Iterable[Skipped]) -> None:
+        """Do not count on recordings that cannot be decoded.
+
+        Neither side of the split may be made of them.
+        """
+        for skip in skipped:
+            self.skipped[skip.name] = skip
+            self._unusable.add(skip.name)
 
     def _stimulus(self, condition: Condition) -> tuple[type[SoundSource], Any]:
         """A stimulus as long and as many as the control conditions ask for, at the model's rate."""

@@ -18,8 +18,9 @@ from auscult.experiment.keep import keep_clips, keep_result
 from auscult.experiment.listening import Listening
 from auscult.experiment.progress import Progress, Silent
 from auscult.experiment.spec import DictionarySpec, Spec, read_spec
-from auscult.experiment.stages import fit, record, tap_folder
+from auscult.experiment.stages import check_sounds, fit, record, tap_folder
 from auscult.experiment.workspace import Stage, Workspace
+from auscult.sounds.base import Skipped
 from auscult.store.reader import ActivationStore
 
 
@@ -110,6 +111,7 @@ class _Experiment:
 
     def carry_out(self) -> None:
         """Record, fit, analyse, and keep the sounds that pages play."""
+        self._check_sounds()
         parts = self.spec.analysis_parts()
         conditions = [BASE]
         for _, cls, params in parts:
@@ -127,6 +129,18 @@ class _Experiment:
         stage = self.workspace.stage(name, build, **described)
         self.progress.end(stage.reused)
         return stage
+
+    def _check_sounds(self) -> None:
+        """Decode every recording once, so that the split is made among those that can be heard."""
+        source, recordings = self.listening.found()
+        stage = self._stage(
+            "decode the sounds",
+            lambda folder: check_sounds(folder, source, recordings, self.progress),
+            params={},
+            inputs=[f"{r.recording_id} {r.digest}" for r in recordings],
+        )
+        told = read_json(stage.folder / "skipped.json")
+        self.listening.leave_out(Skipped(**one) for one in told)
 
     def _record(self, condition: Condition) -> None:
         listening = self.listening

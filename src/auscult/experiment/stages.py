@@ -10,13 +10,15 @@ import numpy as np
 import torch
 
 from auscult.analyses.base import Condition
+from auscult.core.errors import AudioError
+from auscult.core.tensors import write_json
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary, Provenance
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
 from auscult.experiment.listening import Listening, stacked
 from auscult.experiment.progress import Progress, ticker
 from auscult.experiment.spec import DictionarySpec, Spec
-from auscult.sounds.base import SoundClip, silence_mask
+from auscult.sounds.base import Recording, SoundClip, SoundSource, silence_mask
 from auscult.store.reader import ActivationStore
 from auscult.store.writer import StoreWriter
 from auscult.taps.capture import run_capture
@@ -27,6 +29,21 @@ _BLOCK_S = 0.01  # silence is judged in blocks of 10 ms
 def tap_folder(tap: str) -> str:
     """Name of a tap's folder: its address with what file systems dislike replaced."""
     return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in tap)
+
+
+def check_sounds(
+    folder: Path, source: SoundSource, recordings: list[Recording], progress: Progress
+) -> None:
+    """Decode every recording and write ``skipped.json``: which of them cannot be used, and why."""
+    tick = ticker(progress, len(recordings))
+    skipped = []
+    for count, recording in enumerate(recordings, 1):
+        try:
+            source.load(recording)
+        except AudioError as error:
+            skipped.append({"name": recording.recording_id, "reason": str(error)})
+        tick(count)
+    write_json(folder / "skipped.json", skipped)
 
 
 def record(listening: Listening, condition: Condition, folder: Path, progress: Progress) -> None:

@@ -49,8 +49,9 @@ class PythonModel(AudioModel):
         weights_argument: str | None = None
         """Argument of the function that asks for random weights when true.
 
-        Without one, every layer that
-        has ``reset_parameters`` is drawn afresh and batch norms are calibrated on synthetic sound."""
+        Without one, every layer that has ``reset_parameters`` is drawn afresh and batch norms are
+        calibrated on synthetic sound.
+        """
         layouts: dict[str, Layout] = {}
         """Order of the axes at taps where the kind of module does not tell it.
 

@@ -74,7 +74,7 @@ class FullSampleCNN(AudioModel):
         return _run(self.module, waveform)
 
     def taps(self) -> list[Tap]:
-        """``conv.N``, ``norm.N``, ``act.N``, ``pool.N`` of each block; ``logits``, ``probability``."""
+        """``conv.N``, ``norm.N``, ``act.N``, ``pool.N`` per block; ``logits``, ``probability``."""
         heads = [Tap("tags", "logits", "bc"), Tap("sigmoid", "probability", "bc")]
         return [*_block_taps(self.module), *heads]
 

@@ -79,7 +79,7 @@ def effective_weight(module: nn.Module) -> Float[Tensor, "d_out d_in kernel"]:
 def folded_conv(
     conv: nn.Module, norm: nn.Module
 ) -> tuple[Float[Tensor, "d_out d_in kernel"], Float[Tensor, " d_out"]]:
-    """Filters and bias of a convolution with the batch normalisation that directly follows folded in.
+    """Fold the batch normalisation directly after a convolution into its filters and bias.
 
     norm(w ∗ x + b) = (γ / √(σ² + ε)) · (w ∗ x) + β + (γ / √(σ² + ε)) · (b − μ)
 

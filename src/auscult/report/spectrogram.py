@@ -82,7 +82,7 @@ def png(
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def outline(samples: Float[np.ndarray, " time"], sample_rate: int) -> Int8[np.ndarray, "2 point"]:

@@ -1,0 +1,92 @@
+"""The command line: what it prints and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import tiny_spec
+from tests.e2e.test_run import as_toml
+
+
+def auscult(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "auscult.cli", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "nowhere.toml"], "nowhere.toml cannot be read"),
+        (["taps", "toy-samplecn"], "did you mean 'toy-samplecnn'"),
+        (["list", "modles"], "did you mean 'models'"),
+        (["report", "nowhere"], "nowhere"),
+        (["init", "../evil"], "cannot be a file's name"),
+        (["init", "x", "--model", "net.py"], "net.py:FACTORY"),
+        (["frobnicate"], "frobnicate"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_2(tmp_path: Path, words, said):
+    done = auscult(tmp_path, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_misspelled_key_names_its_section_and_the_nearest(tmp_path: Path):
+    (tmp_path / "s.toml").write_text(as_toml(tiny_spec(train={"step": 5})))
+    done = auscult(tmp_path, "run", "s.toml")
+    assert done.returncode == 2
+    assert "train has no key 'step'; did you mean 'steps'" in done.stderr
+
+
+def test_terminal_escapes_in_names_are_shown_and_not_obeyed(tmp_path: Path):
+    done = auscult(tmp_path, "taps", "\x1b[31mred")
+    assert "\x1b" not in done.stderr
+    assert r"\x1b" in done.stderr
+
+
+def test_help_needs_no_torch(tmp_path: Path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from auscult.cli import main; main(['--help'], stop=lambda code: None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "init" in done.stdout
+
+
+def test_init_writes_a_spec_that_is_accepted_and_does_not_overwrite(tmp_path: Path):
+    assert auscult(tmp_path, "init", "mine").returncode == 0
+    assert "# " in (tmp_path / "mine.toml").read_text()
+    again = auscult(tmp_path, "init", "mine")
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+
+
+def test_taps_prints_one_row_a_tap_as_json(tmp_path: Path):
+    done = auscult(
+        tmp_path, "taps", "toy-samplecnn", "--weights", "random", "--json", "--pattern", "conv.0"
+    )
+    (row,) = json.loads(done.stdout)
+    assert (row["address"], row["time"]["hop"], row["time"]["span"]) == ("conv.0", "3", "3")
+    assert row["verified"] == "yes"
+
+
+def test_a_run_renders_its_report_and_says_where(tmp_path: Path):
+    (tmp_path / "s.toml").write_text(as_toml(tiny_spec(analyses=[{"type": "filters"}])))
+    done = auscult(tmp_path, "run", "s.toml", "--out", "r")
+    assert done.returncode == 0, done.stderr
+    assert "index.html" in done.stdout
+    assert (tmp_path / "r" / "report" / "index.html").is_file()
+    assert "done   analyse filters" in done.stderr
