@@ -97,14 +97,13 @@ def codes_used(model: EncodecModel, samples: Float[np.ndarray, "r time"]) -> tup
 
 
 def evaluate(
-    model: EncodecModel,
-    control: EncodecModel,
+    codecs: dict[str, EncodecModel],
     renderer: Renderer,
     distances: Distances,
     *,
     seed: int,
 ) -> Figures:
-    """Measure the codec and its random-weight control on held-out programs."""
+    """Measure `codecs["this codec"]` and its controls on held-out programs."""
     phrases = render_corpus(
         renderer, "programs", n_per_program=4, seconds=PHRASE_SECONDS, seed=seed
     )
@@ -118,9 +117,9 @@ def evaluate(
         {},
         {},
         {"original": in_tune(note_samples, pitches_midi, rate)},
-        codes_used(model, samples),
+        codes_used(codecs["this codec"], samples),
     )
-    for who, codec in (("this codec", model), ("random weights", control)):
+    for who, codec in codecs.items():
         for kind in (figures.sdr_db, figures.linear, figures.logarithmic):
             kind[who] = {}
         for bandwidth in BANDWIDTHS:
@@ -155,9 +154,10 @@ def pitch_table(figures: Figures) -> str:
     """Share of notes in tune, of all and of those that the labeler gets right on the original."""
     heard = figures.in_tune["original"] == 1
     names = {
-        "original": "original audio (the labeler's ceiling)",
-        "this codec": f"this codec, {NOTE_BANDWIDTH:g} kbit/s",
-        "random weights": f"random weights, {NOTE_BANDWIDTH:g} kbit/s (control)",
+        who: "original audio (the labeler's ceiling)"
+        if who == "original"
+        else f"{who}, {NOTE_BANDWIDTH:g} kbit/s"
+        for who in figures.in_tune
     }
     rows = [
         [
@@ -190,36 +190,42 @@ General MIDI sounds only, was trained without an adversary, and sounds like it.
 
 ## How well it passes sound on
 
-{n_phrases} phrases of {PHRASE_SECONDS:.0f} s by programs that it was not trained on, mean and 95 %
-bootstrap interval over recordings. SI-SDR: higher is better. STFT distances (windows of 256 to 2048
+{n_phrases} phrases of {PHRASE_SECONDS:.0f} s by programs that it was not trained on, with the mean
+and its 95 % bootstrap interval over recordings. SI-SDR: higher is better. STFT distances (windows of 256 to 2048
 samples): linear is sum |X - Y| / sum |X|, log is the mean |ln X - ln Y| above a floor 60 dB below
 the peak; lower is better, and silence has linear distance 1.
 
 {quality_table(figures)}
 
-The control is an `EncodecModel` with random weights whose codebooks were filled by k-means on its
-own latents (as they come they are all zero).
+Both controls are this architecture with weights that saw no sound, their codebooks filled by
+k-means on their own latents (as they come they are all zero). "starting values" is what the
+training started from (orthogonal filters, no biases), by another seed: its output follows its
+input, and it is the control to read the codec against. "library's random weights" is
+`EncodecModel(config)`; its biases outweigh sounds of this level, so its output hardly depends on
+the input.
 
 Entries of codebook 1 to 8 in use on these phrases: {used} of 1024.
 
 ### Pitch
 
-{len(figures.in_tune["original"])} single notes of the held-out programs, MIDI {LOWEST_MIDI} to
+{len(figures.in_tune["original"])} single notes of the held-out programs, MIDI {LOWEST_MIDI} to \
 {HIGHEST_MIDI}: share whose median pitch (librosa.yin) is within 50 cents of the score.
 
 {pitch_table(figures)}
 
 ## How it was made
 
-`{made["recipe"]}`
+```
+{made["recipe"]}
+```
 
 {hours:.1f} hours of phrases, held notes, percussive strokes and drum patterns by the 48 training
 programs of the toy SampleCNN and four percussive programs, rendered with FluidR3 through
 tinysoundfont. Losses: L1 on the waveform relative to the clip, one minus the cosine between the
 waveforms, linear and logarithmic multi-resolution STFT distances, and commitment. Residual vector
 quantisation with moving-average codebooks (decay 0.99) from k-means, replacement of dead entries,
-straight-through gradients, and 1, 2, 4 or 8 codebooks by chance in each step. Adam.
-{made["minutes"]} minutes on one thread of a shared processor;
+straight-through gradients, and 1, 2, 4 or 8 codebooks by chance in each step. Adam, first without
+the quantiser, at the end with it. {made["minutes"]} minutes on one thread of a shared processor;
 {versions("torch", "transformers", "numpy", "tinysoundfont", "librosa")}.
 
 ## File

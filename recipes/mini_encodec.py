@@ -18,6 +18,7 @@ from cards import BUNDLED
 from codec_card import evaluate, write_codec_card
 from jaxtyping import Float
 from rvq_training import fill_codebooks, quantise
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from synth import (
     WOOD_PROGRAMS,
@@ -256,10 +257,30 @@ def stored(model: EncodecModel) -> dict[str, Tensor]:
     return {name: t.half() if name.endswith(half) else t for name, t in state.items()}
 
 
+def untrained(sounds: Float[np.ndarray, "recording time"], seed: int) -> dict[str, EncodecModel]:
+    """The controls: what training starts from and what the library starts from, quantisers filled."""
+    torch.manual_seed(seed + 1)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 202]))
+    controls = {
+        "starting values (control)": EncodecModel(miniature_config()).eval(),
+        "library's random weights (control)": EncodecModel(miniature_config()).eval(),
+    }
+    condition(controls["starting values (control)"], sounds, rng)
+    for control in controls.values():
+        latents = latents_of(control, sounds, rng)
+        fill_codebooks(control, latents, torch.Generator().manual_seed(seed))
+    return controls
+
+
 def save(model: EncodecModel, args: argparse.Namespace, seconds: float) -> None:
     """Write the weights, with the command and the time as metadata, and the configuration."""
     weights = args.out / "mini-encodec.safetensors"
-    save_file(stored(model), weights, {"recipe": command(args), "minutes": f"{seconds / 60:.1f}"})
+    recipe, minutes = command(args), seconds / 60
+    if args.start is not None:
+        with safe_open(args.start, "pt") as opened:
+            before = opened.metadata()
+        recipe, minutes = f"{before['recipe']}\n{recipe}", float(before["minutes"]) + minutes
+    save_file(stored(model), weights, {"recipe": recipe, "minutes": f"{minutes:.1f}"})
     weights.chmod(0o644)
     own = {"model_type", *EncodecConfig.__annotations__}
     config = {name: value for name, value in model.config.to_dict().items() if name in own}
@@ -273,6 +294,7 @@ def command(args: argparse.Namespace) -> str:
     given = {name: getattr(args, name) for name in names}
     words = [f"--{name} {value:g}" for name, value in given.items() if value is not None]
     words += [] if args.start is None else [f"--start {args.start.as_posix()}"]
+    words += [] if args.out == BUNDLED else [f"--out {args.out.as_posix()}"]
     return " ".join(["python recipes/mini_encodec.py", *words])
 
 
@@ -292,6 +314,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--card-only", action="store_true", help="measure the weights that are there"
     )
+    parser.add_argument("--no-card", action="store_true", help="leave the measuring out")
     return parser.parse_args()
 
 
@@ -306,16 +329,14 @@ def main() -> None:
     sounds = training_sounds(renderer, n_per_program=args.phrases, seed=args.seed)
     log.info("%d recordings of %.0f s", len(sounds), SECONDS)
     model = EncodecModel(miniature_config())
-    control = EncodecModel(miniature_config()).eval()
-    rng = np.random.default_rng(args.seed)
-    fill_codebooks(
-        control, latents_of(control, sounds, rng), torch.Generator().manual_seed(args.seed)
-    )
     if not args.card_only:
         save(model, args, train(model, sounds, args))
     weights = args.out / "mini-encodec.safetensors"
     model.load_state_dict(load_file(weights))
-    figures = evaluate(model.eval(), control, renderer, spectral_distances, seed=args.seed)
+    if args.no_card:
+        return
+    codecs = {"this codec": model.eval(), **untrained(sounds, args.seed)}
+    figures = evaluate(codecs, renderer, spectral_distances, seed=args.seed)
     write_codec_card(weights, figures, hours=len(sounds) * SECONDS / 3600)
 
 

@@ -35,10 +35,10 @@ def test_a_press_on_a_tile_plays_the_excerpt_to_its_end(visit, rendered):
     tile.click()
     until(page, PLAYS)
     assert tile.get_attribute("aria-pressed") == "true"
-    before = page.evaluate("auscult.player.context.currentTime")
     until(page, "auscult.player.clip === null")
     assert page.evaluate("auscult.player.starts") == 1
-    assert page.evaluate("auscult.player.context.currentTime") - before > 0.3
+    # The context begins with the press: its clock holds all that was played, however late we look.
+    assert page.evaluate("auscult.player.context.currentTime") > 0.3
     assert tile.get_attribute("aria-pressed") == "false"
 
 

@@ -1,4 +1,4 @@
-"""Blocks as data for scripts: what is packed can be read back, what is shortened says so, what is wrong is named."""
+"""Blocks as data for scripts: packed, shortened and saying so, and named where they are wrong."""
 
 import base64
 from pathlib import Path
@@ -142,7 +142,7 @@ def test_a_clip_says_what_a_player_needs(desk):
     told = desk.of(Clip("a#0", 0.5, 1.25, "top fragment 1", (0.6, 0.7)))
     assert told["say"] == "top fragment 1, 0.50 to 1.25 s of a"
     assert (told["start"], told["stop"], told["duration"], told["rate"]) == (0.5, 1.25, 2.0, RATE)
-    # 0.1 amplitude is -23.01 LUFS at 997 Hz; the K curve takes a little less than 1 dB off at 440 Hz.
+    # 0.1 amplitude is -23.01 LUFS at 997 Hz; the K curve takes a little less than 1 dB at 440 Hz.
     assert told["gain"] == pytest.approx(0.7, abs=0.3)
     assert told["mark"] == [0.6, 0.7]
 
@@ -176,6 +176,12 @@ def test_a_damaged_sound_is_missing_and_not_fatal(tmp_path):
     library = SoundLibrary(tmp_path, {"a": {"file": "clips/a.flac"}}, tmp_path / "report")
     assert library.find("a") is None
     assert library.missing["a"]
+
+
+def test_a_sound_that_was_forgotten_is_read_again(desk, monkeypatch):
+    monkeypatch.setattr("auscult.report.media._REMEMBERED", 0)
+    sound = desk.library.find("a#0")
+    assert desk.library.gain(sound, 0.0, 2.0) == sound.whole
 
 
 def test_a_clip_is_encoded_once_for_all_its_excerpts(desk):

@@ -180,7 +180,7 @@ def test_an_empty_folder_is_refused_with_a_sentence(tmp_path):
 
 def test_a_report_that_cannot_be_written_is_an_error_with_the_place(run, tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(StoreError, match="cannot be written to .*taken"):
+    with pytest.raises(StoreError, match=r"cannot be written to .*taken"):
         render(run, tmp_path / "taken" / "report")
 
 

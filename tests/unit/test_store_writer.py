@@ -321,6 +321,19 @@ def test_leftovers_of_a_kill_are_cleared_away(tmp_path, whole):
     assert content(whole) == before
 
 
+def test_of_two_shards_of_one_number_the_fuller_counts(tmp_path):
+    with start_store(tmp_path) as writer:
+        add_clips(writer, {0: 3})
+    (less,) = tmp_path.glob("*.safetensors")
+    kept = less.read_bytes()
+    with start_store(tmp_path) as writer:
+        add_clips(writer, {0: 3, 1: 3})
+    less.write_bytes(kept)
+    with start_store(tmp_path) as writer:
+        assert writer.done == {"clip-0", "clip-1"}
+    assert not less.exists()
+
+
 def test_a_missing_shard_is_named_by_the_writer(whole):
     name = ActivationStore.open(whole).index.shards[1].file
     (whole / name).unlink()

@@ -2,15 +2,14 @@
 
 import base64
 import io
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from auscult.blocks import Clip
 from auscult.core.errors import AudioError
 from auscult.core.manifest import digest_of_file
 from auscult.core.tensors import write_bytes
@@ -24,6 +23,7 @@ VERSION = (
 )
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _BLOCK = 16_384
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True)
@@ -32,30 +32,23 @@ class Sound:
 
     Attributes:
         clip_id: Its id in the run.
+        path: Its file in the run.
         stem: Name of its files under ``clips/`` in the report, without ending.
         label: What people call it.
         sample_rate: Of the clip, in Hz; half of it is the top of its spectrogram.
         duration_s: Length in seconds.
-        loudness: For the gain of excerpts.
+        whole: Gain of the whole clip.
         recording_id: The recording it was cut from.
     """
 
     clip_id: str
+    path: Path
     stem: str
     label: str
     sample_rate: int
     duration_s: float
-    loudness: Loudness
+    whole: Gain
     recording_id: str
-
-    def gain(self, start_s: float, stop_s: float) -> Gain:
-        """Gain of an excerpt."""
-        return self.loudness.gain(start_s, stop_s)
-
-    @cached_property
-    def whole(self) -> Gain:
-        """Gain of the whole clip."""
-        return self.gain(0.0, self.duration_s)
 
 
 class SoundLibrary:
@@ -67,6 +60,7 @@ class SoundLibrary:
         self._out = out
         self._ready: dict[str, Sound] = {}
         self._missing: dict[str, str] = {}
+        self._loudness: OrderedDict[str, Loudness] = OrderedDict()
         self.written: list[Path] = []
 
     @property
@@ -80,23 +74,35 @@ class SoundLibrary:
         return self._missing
 
     def find(self, clip_id: str) -> Sound | None:
-        """A clip, encoded and drawn; None when it cannot be played (see :attr:`missing`)."""
-        if clip_id in self._missing:
-            return None
-        if clip_id not in self._ready:
+        """A clip, encoded and drawn; None when it cannot be played (see :attr:`missing`).
+
+        Raises:
+            OSError: The report's folder cannot be written.
+        """
+        if clip_id not in self._ready and clip_id not in self._missing:
             try:
-                self._ready[clip_id] = self._prepare(clip_id)
+                sound, files = self._prepare(clip_id)
             except (*DAMAGED, RuntimeError) as error:
                 self._missing[clip_id] = one_line(error)
                 return None
-        return self._ready[clip_id]
+            for path, content in files.items():
+                write_bytes(path, content)
+            self._ready[clip_id] = sound
+        return self._ready.get(clip_id)
 
-    def gain(self, clip: Clip) -> float:
-        """Gain of an excerpt in dB, 0 when the sound is missing."""
-        sound = self.find(clip.clip_id)
-        return 0.0 if sound is None else sound.gain(clip.start_s, clip.stop_s).db
+    def gain(self, sound: Sound, start_s: float, stop_s: float) -> Gain:
+        """Gain of an excerpt; the last few clips stay in memory."""
+        loudness = self._loudness.pop(sound.clip_id, None) or Loudness(*_read(sound.path))
+        self._remember(sound.clip_id, loudness)
+        return loudness.gain(start_s, stop_s)
 
-    def _prepare(self, clip_id: str) -> Sound:
+    def _remember(self, clip_id: str, loudness: Loudness) -> None:
+        self._loudness[clip_id] = loudness
+        while len(self._loudness) > _REMEMBERED:
+            self._loudness.popitem(last=False)
+
+    def _prepare(self, clip_id: str) -> tuple[Sound, dict[Path, bytes]]:
+        """A clip and the files that are still to be written for it."""
         entry = self._index.get(clip_id)
         if not isinstance(entry, dict):
             raise AudioError("the run's clips/index.json does not list this clip")
@@ -104,16 +110,20 @@ class SoundLibrary:
         samples, sample_rate = _read(path)
         label = str(entry.get("label") or clip_id)
         stem = f"{file_stem(label, most=40)}-{digest_of_file(path)[:12]}-{VERSION}"
-        self._write(stem, samples, sample_rate)
-        return Sound(
+        duration_s = len(samples) / sample_rate
+        loudness = Loudness(samples, sample_rate)
+        self._remember(clip_id, loudness)
+        sound = Sound(
             clip_id=clip_id,
+            path=path,
             stem=stem,
             label=label,
             sample_rate=sample_rate,
-            duration_s=len(samples) / sample_rate,
-            loudness=Loudness(samples, sample_rate),
+            duration_s=duration_s,
+            whole=loudness.gain(0.0, duration_s),
             recording_id=str(entry.get("recording_id") or ""),
         )
+        return sound, self._files(stem, samples, sample_rate)
 
     def _inside(self, name: str) -> Path:
         """Path of a clip's file, which must lie in the run's ``clips`` folder."""
@@ -125,13 +135,13 @@ class SoundLibrary:
             raise AudioError("its file is not there")
         return path
 
-    def _write(self, stem: str, samples: np.ndarray, sample_rate: int) -> None:
-        """Write what is not there yet; the name holds the hash of the content."""
-        folder = self._out / "clips"
-        paths = [folder / f"{stem}{ending}" for ending in (".mp3", ".png", ".wave.js", ".audio.js")]
+    def _files(self, stem: str, samples: np.ndarray, sample_rate: int) -> dict[Path, bytes]:
+        """What is made of a clip, unless it is there: the name holds the hash of the content."""
+        endings = (".mp3", ".png", ".wave.js", ".audio.js")
+        paths = [self._out / "clips" / f"{stem}{ending}" for ending in endings]
         self.written += paths
         if all(path.is_file() for path in paths):
-            return
+            return {}
         mp3 = _mp3(samples, sample_rate)
         drawn = base64.b64encode(outline(samples, sample_rate).tobytes()).decode()
         coded = base64.b64encode(mp3).decode()
@@ -141,8 +151,7 @@ class SoundLibrary:
             _script(f"wave:{stem}", drawn),
             _script(f"audio:{stem}", coded),
         )
-        for path, content in zip(paths, contents, strict=True):
-            write_bytes(path, content)
+        return dict(zip(paths, contents, strict=True))
 
 
 def _script(key: str, data: str) -> bytes:

@@ -1,5 +1,6 @@
 """What the first page says: what was asked, what was answered, what it was made with."""
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -168,6 +169,12 @@ def provenance(run: RunFolder) -> Facts:
     ]
     digest = run.manifest.get("spec_digest")
     return [*facts, ("spec digest", str(digest))] if digest else facts
+
+
+def whole_spec(manifest: Mapping[str, Any]) -> str:
+    """The resolved spec as indented JSON, or ""."""
+    spec = manifest.get("spec")
+    return json.dumps(spec, indent=2, ensure_ascii=False) if spec else ""
 
 
 def outputs(manifest: Mapping[str, Any]) -> Facts:

@@ -106,6 +106,7 @@ class Pages:
             provenance=overview.provenance(run),
             outputs=overview.outputs(run.manifest),
             commands=overview.commands(run),
+            whole_spec=overview.whole_spec(run.manifest),
         )
 
     def sounds(self) -> None:

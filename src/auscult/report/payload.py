@@ -81,7 +81,7 @@ class Payloads:
                 f"{spoken_duration(start, stop)} lies outside the clip of {sound.duration_s:.3f} s"
             )
             return {**told, "missing": reason, "name": sound.label}
-        gain = sound.gain(start, stop)
+        gain = self.library.gain(sound, start, stop)
         return {
             **told,
             "stem": sound.stem,

@@ -15,7 +15,14 @@ from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
 from auscult.models.base import AudioModel
 from auscult.taps.hooks import StopPass, attach
-from auscult.taps.layout import by_clip, from_frames, layout_of, to_frames, unfolded_view
+from auscult.taps.layout import (
+    by_clip,
+    from_frames,
+    joined,
+    layout_of,
+    to_frames,
+    unfolded_view,
+)
 from auscult.taps.point import ResolvedTap, TapPoint, resolve
 from auscult.taps.probe import Measured, timing
 from auscult.taps.session import Session, check_survey
@@ -129,7 +136,7 @@ class _Recorder:
     def hand_over_rest(self) -> None:
         """Join the calls that came, frames one behind another."""
         for address, parts in self.waiting.items():
-            self.hand_to(address, Responses(torch.cat(parts, 1), self.times[address].time))
+            self.hand_to(address, Responses(joined(address, parts), self.times[address].time))
         self.forget()
 
     def forget(self) -> None:

@@ -1,8 +1,10 @@
 """From a tensor in any layout to response vectors ``[batch frame d_in]`` and back."""
 
+from collections.abc import Sequence
 from typing import cast
 from weakref import WeakKeyDictionary
 
+import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
 
@@ -126,6 +128,21 @@ def from_frames(values: Shaped[Tensor, "item frame d_in"], like: Tensor, layout:
     permuted = values.reshape([like.shape[axis] for axis in order])
     inverse = sorted(range(len(order)), key=order.__getitem__)
     return permuted.permute(*inverse)
+
+
+def joined(address: str, calls: Sequence[Tensor]) -> Shaped[Tensor, "item frame d_in"]:
+    """The frames of several calls, one call behind another.
+
+    Raises:
+        TapError: They have different widths, or numbers of items.
+    """
+    if len({(len(call), call.shape[2]) for call in calls}) > 1:
+        widths = ", ".join(str(call.shape[2]) for call in calls[:6])
+        raise TapError(
+            f"the calls of {address} say vectors of different widths ({widths}), which have no common "
+            f"order in time; address them one by one"
+        )
+    return torch.cat(list(calls), 1)
 
 
 def by_clip(

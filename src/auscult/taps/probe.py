@@ -152,7 +152,10 @@ def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Mea
             problem = error if isinstance(error, AuscultError) else TapError(str(error))
             continue
         if not reaches(reading):
-            return _behind_the_quantiser(model, tap, hint)
+            if model.codec is not None:
+                return _behind_the_quantiser(model, tap, hint)
+            problem = TapError(f"nothing that {tap.address} says depends smoothly on the sound")
+            continue
         found = _from_reading(model, tap, reading, n_samples)
         if found is not None and (hint is not None or _lasts(model, tap, found.time, lengths[-1])):
             return found

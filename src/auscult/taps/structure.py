@@ -1,9 +1,10 @@
 """Run a network so that its gradient shows its structure and not the luck of one input.
 
-A rectifier that is off and a maximum that lies elsewhere pass no gradient, so the support of the
-true gradient is smaller than what a unit can hear, and differs between frames. Within
-:class:`Structural`, rectifiers leak and maxima are means over the same window: supports become
-those of the architecture, in one pass.
+A rectifier that is off and a maximum that lies elsewhere pass no gradient, so the support of the true
+gradient is smaller than what a unit can hear, and differs between frames. Within :class:`Structural`
+values stay what they are, and every rectifier and maximum passes a gradient to all that it could have
+heard: supports become those of the architecture, in one pass. Within :class:`Smooth` the values change
+too, rectifiers leak and maxima are means, for whoever moves an input and looks what moves behind it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,41 +19,66 @@ _SLOPE = 0.5
 
 
 class Structural(TorchFunctionMode):
-    """Replaces what can pass a zero gradient by its smooth counterpart of the same reach."""
+    """Adds to what can pass a zero gradient the gradient of its smooth counterpart."""
 
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Sequence[type],
+        types: Sequence[type],  # noqa: ARG002
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Add nothing to the value of a call, and a gradient to its arguments."""
+        kwargs = kwargs or {}
+        smooth = _COUNTERPARTS.get(func)
+        if smooth is None:
+            return func(*args, **kwargs)
+        leak = smooth(*args, **kwargs)
+        in_place = func in _IN_PLACE or bool(kwargs.get("inplace")) or True in args[1:2]
+        if not in_place:
+            return _with_gradient_of(func(*args, **kwargs), leak)
+        given: Tensor = args[0]
+        return given.copy_(_with_gradient_of(func(given.clone()), leak))
+
+
+class Smooth(TorchFunctionMode):
+    """Replaces what can swallow a change by its smooth counterpart of the same reach."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],  # noqa: ARG002
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Route a call to its counterpart, or leave it."""
-        counterpart = _COUNTERPARTS.get(func)
-        return (counterpart or func)(*args, **(kwargs or {}))
+        smooth = _COUNTERPARTS.get(func)
+        if smooth is None:
+            return func(*args, **(kwargs or {}))
+        value = smooth(*args, **(kwargs or {}))
+        in_place = func in _IN_PLACE or bool((kwargs or {}).get("inplace"))
+        return args[0].copy_(value) if in_place else value
 
 
-def _relu(input: Tensor, inplace: bool = False) -> Tensor:
-    return F.leaky_relu(input, _SLOPE, inplace)
+def _with_gradient_of(value: Tensor, other: Tensor) -> Tensor:
+    """The value of one tensor with the gradients of both."""
+    return value + (other - other.detach())
 
 
-def _relu_in_place(input: Tensor) -> Tensor:
-    return F.leaky_relu(input, _SLOPE, inplace=True)
+def _leaky(input: Tensor, *_: Any, **__: Any) -> Tensor:  # noqa: A002
+    return torch.where(input > 0, input, _SLOPE * input)
 
 
-def _leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
-    return F.leaky_relu(input, negative_slope or _SLOPE, inplace)
-
-
-def _pool(dimensions: int) -> Callable[..., Any]:
-    """Maximum pooling as the mean over the same window, dilated ones included."""
+def _pool(dimensions: int) -> Callable[..., Tensor]:
+    """The mean over the windows of a maximum; over more than they hold where they have gaps."""
+    average = getattr(F, f"avg_pool{dimensions}d")
 
     def pool(
-        input: Tensor,
-        kernel_size: int | tuple[int, ...],
-        stride: int | tuple[int, ...] | None = None,
-        padding: int | tuple[int, ...] = 0,
-        dilation: int | tuple[int, ...] = 1,
+        input: Tensor,  # noqa: A002
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
         ceil_mode: bool = False,
         return_indices: bool = False,
     ) -> Tensor:
@@ -62,41 +88,41 @@ def _pool(dimensions: int) -> Callable[..., Any]:
                 return maximum(  # type: ignore[no-any-return]
                     input, kernel_size, stride, padding, dilation, ceil_mode, return_indices
                 )
-        average = getattr(F, f"avg_pool{dimensions}d")
         return average(input, kernel_size, stride, padding, ceil_mode)  # type: ignore[no-any-return]
 
     return pool
 
 
-def _adaptive(dimensions: int) -> Callable[..., Any]:
+def _adaptive(dimensions: int) -> Callable[..., Tensor]:
     average = getattr(F, f"adaptive_avg_pool{dimensions}d")
 
-    def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:  # noqa: ARG001
+    def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:  # noqa: A002, ARG001
         return average(input, output_size)  # type: ignore[no-any-return]
 
     return pool
 
 
-def _amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+def _mean(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:  # noqa: A002
     return input.mean(dim if dim != () else None, keepdim=keepdim)
 
 
-_COUNTERPARTS: dict[Any, Callable[..., Any]] = {
-    F.relu: _relu,
-    F.relu_: _relu_in_place,
-    torch.relu: _relu,
-    torch.relu_: _relu_in_place,
-    Tensor.relu: _relu,
-    Tensor.relu_: _relu_in_place,
-    F.relu6: _relu,
-    F.leaky_relu: _leaky_relu,
-    F.hardswish: _relu,
+_IN_PLACE = frozenset({F.relu_, torch.relu_, Tensor.relu_})
+
+_COUNTERPARTS: dict[Any, Callable[..., Tensor]] = {
+    F.relu: _leaky,
+    F.relu_: _leaky,
+    torch.relu: _leaky,
+    torch.relu_: _leaky,
+    Tensor.relu: _leaky,
+    Tensor.relu_: _leaky,
+    F.relu6: _leaky,
+    F.hardswish: _leaky,
     F.max_pool1d: _pool(1),
     F.max_pool2d: _pool(2),
     torch.max_pool1d: _pool(1),
     torch.max_pool2d: _pool(2),
     F.adaptive_max_pool1d: _adaptive(1),
     F.adaptive_max_pool2d: _adaptive(2),
-    torch.amax: _amax,
-    Tensor.amax: _amax,
+    torch.amax: _mean,
+    Tensor.amax: _mean,
 }

@@ -17,10 +17,10 @@ from auscult.core.rng import seed_of
 from auscult.models.base import AudioModel
 from auscult.models.stimulus import harmonic_noise
 from auscult.taps.hooks import StopPass, attach
-from auscult.taps.layout import layout_of, to_frames
+from auscult.taps.layout import joined, layout_of, to_frames
 from auscult.taps.point import ResolvedTap
 from auscult.taps.session import Session
-from auscult.taps.structure import Structural
+from auscult.taps.structure import Smooth, Structural
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def _frames_at(
         with suppress(StopPass):
             run()
     session.check()
-    return torch.cat([to_frames(tensor, layout_of(model, tap, tensor)) for tensor in seen], 1)
+    calls = [to_frames(tensor, layout_of(model, tap, tensor)) for tensor in seen]
+    return joined(tap.address, calls)
 
 
 def supports(reading: Reading, frames: list[int]) -> list[Support]:
@@ -157,7 +158,7 @@ def read_from_latents(
             codec.quantise(latents)
         codec.decode(latents)
 
-    with torch.no_grad(), Structural():
+    with torch.no_grad(), Smooth():
         return _frames_at(model, tap, run).flatten(0, 1)
 
 
