@@ -170,10 +170,36 @@ def pitch_table(figures: Figures) -> str:
     return table(["", "of all notes", "of those right on the original"], rows)
 
 
-def write_codec_card(weights: Path, figures: Figures, *, hours: float) -> None:
-    """Write the card beside the weights; the command and the time come from their metadata."""
+def origin(weights: Path, hours: float) -> str:
+    """How the codec was made; the commands and the time come from the file's metadata."""
     with safe_open(weights, "pt") as opened:
         made = opened.metadata()
+    return f"""## How it was made
+
+```
+{made["recipe"]}
+```
+
+{hours:.1f} hours of phrases, held notes, percussive strokes and drum patterns by the 48 training
+programs of the toy SampleCNN and four percussive programs, rendered with FluidR3 through
+tinysoundfont. Losses: L1 on the waveform relative to the clip, one minus the cosine between the
+waveforms, linear and logarithmic multi-resolution STFT distances, and commitment. Residual vector
+quantisation with moving-average codebooks (decay 0.99) from k-means, replacement of dead entries,
+straight-through gradients, and 1, 2, 4 or 8 codebooks by chance in each step. Adam, first without
+the quantiser, at the end with it. {made["minutes"]} minutes by the clock on one thread of a busy processor;
+{versions("torch", "transformers", "numpy", "tinysoundfont", "librosa")}.
+
+## File
+
+`{weights.name}`, {megabytes(weights)}, loads strictly into a fresh `EncodecModel(config)`; weight
+norm is kept as a parametrisation. Codebooks are stored in half precision and load into
+float32; the figures above are those of the stored values. Licence: Apache-2.0. The sounds it
+learned from were rendered with FluidR3 GM (Frank Wen, MIT licence).
+"""
+
+
+def write_codec_card(weights: Path, figures: Figures, *, hours: float) -> None:
+    """Write the card beside the weights."""
     n_phrases = len(figures.sdr_db["this codec"][BANDWIDTHS[0]])
     used = ", ".join(map(str, figures.codes_used))
     write_card(
@@ -190,10 +216,10 @@ General MIDI sounds only, was trained without an adversary, and sounds like it.
 
 ## How well it passes sound on
 
-{n_phrases} phrases of {PHRASE_SECONDS:.0f} s by programs that it was not trained on, with the mean
-and its 95 % bootstrap interval over recordings. SI-SDR: higher is better. STFT distances (windows of 256 to 2048
-samples): linear is sum |X - Y| / sum |X|, log is the mean |ln X - ln Y| above a floor 60 dB below
-the peak; lower is better, and silence has linear distance 1.
+{n_phrases} phrases of {PHRASE_SECONDS:.0f} s by programs that it was not trained on: mean and 95 %
+bootstrap interval over recordings. SI-SDR: higher is better. STFT distances (windows of 256 to
+2048 samples): linear is sum |X - Y| / sum |X|, log is the mean |ln X - ln Y| above a floor 60 dB
+below the peak; lower is better, and silence has linear distance 1.
 
 {quality_table(figures)}
 
@@ -208,31 +234,11 @@ Entries of codebook 1 to 8 in use on these phrases: {used} of 1024.
 
 ### Pitch
 
-{len(figures.in_tune["original"])} single notes of the held-out programs, MIDI {LOWEST_MIDI} to \
+{len(figures.in_tune["original"])} single notes of the held-out programs, MIDI {LOWEST_MIDI} to
 {HIGHEST_MIDI}: share whose median pitch (librosa.yin) is within 50 cents of the score.
 
 {pitch_table(figures)}
 
-## How it was made
-
-```
-{made["recipe"]}
-```
-
-{hours:.1f} hours of phrases, held notes, percussive strokes and drum patterns by the 48 training
-programs of the toy SampleCNN and four percussive programs, rendered with FluidR3 through
-tinysoundfont. Losses: L1 on the waveform relative to the clip, one minus the cosine between the
-waveforms, linear and logarithmic multi-resolution STFT distances, and commitment. Residual vector
-quantisation with moving-average codebooks (decay 0.99) from k-means, replacement of dead entries,
-straight-through gradients, and 1, 2, 4 or 8 codebooks by chance in each step. Adam, first without
-the quantiser, at the end with it. {made["minutes"]} minutes on one thread of a shared processor;
-{versions("torch", "transformers", "numpy", "tinysoundfont", "librosa")}.
-
-## File
-
-`{weights.name}`, {megabytes(weights)}, loads strictly into a fresh `EncodecModel(config)`; weight
-norm is kept as a parametrisation. Codebooks are stored in half precision and load into
-float32; the figures above are those of the stored values. Licence: Apache-2.0. The sounds it
-learned from were rendered with FluidR3 GM (Frank Wen, MIT licence).
+{origin(weights, hours)}
 """,
     )

@@ -257,13 +257,15 @@ def stored(model: EncodecModel) -> dict[str, Tensor]:
     return {name: t.half() if name.endswith(half) else t for name, t in state.items()}
 
 
-def untrained(sounds: Float[np.ndarray, "recording time"], seed: int) -> dict[str, EncodecModel]:
-    """The controls: what training starts from and what the library starts from, quantisers filled."""
+def fill_controls(
+    library: EncodecModel, sounds: Float[np.ndarray, "recording time"], seed: int
+) -> dict[str, EncodecModel]:
+    """The controls with filled quantisers: what training starts from, and what the library does."""
     torch.manual_seed(seed + 1)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 202]))
     controls = {
         "starting values (control)": EncodecModel(miniature_config()).eval(),
-        "library's random weights (control)": EncodecModel(miniature_config()).eval(),
+        "library's random weights (control)": library.eval(),
     }
     condition(controls["starting values (control)"], sounds, rng)
     for control in controls.values():
@@ -329,13 +331,14 @@ def main() -> None:
     sounds = training_sounds(renderer, n_per_program=args.phrases, seed=args.seed)
     log.info("%d recordings of %.0f s", len(sounds), SECONDS)
     model = EncodecModel(miniature_config())
+    library = EncodecModel(miniature_config())
     if not args.card_only:
         save(model, args, train(model, sounds, args))
     weights = args.out / "mini-encodec.safetensors"
     model.load_state_dict(load_file(weights))
     if args.no_card:
         return
-    codecs = {"this codec": model.eval(), **untrained(sounds, args.seed)}
+    codecs = {"this codec": model.eval(), **fill_controls(library, sounds, args.seed)}
     figures = evaluate(codecs, renderer, spectral_distances, seed=args.seed)
     write_codec_card(weights, figures, hours=len(sounds) * SECONDS / 3600)
 

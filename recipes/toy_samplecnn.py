@@ -181,15 +181,38 @@ def _majority(corpus: Corpus) -> Float[np.ndarray, " recording"]:
     return (corpus.labels == np.bincount(corpus.labels).argmax()).astype(float)
 
 
+def origin(weights: Path, args: argparse.Namespace) -> str:
+    """How a network was made; the command and the time come from the file's metadata."""
+    with safe_open(weights, "pt") as opened:
+        made = opened.metadata()
+    return f"""## How it was made
+
+`{made["recipe"]}`
+
+Random melodies, broken chords and chords ({SECONDS:.0f} s) of 48 programs, {args.phrases} each,
+rendered with FluidR3 through tinysoundfont, all families in the same register and at levels from
+-28 to -14 dB. Cross-entropy with label smoothing 0.05 on crops of {CROP_SAMPLES} samples; AdamW
+(weight decay 0.02), one-cycle rate up to {args.rate:g}, {args.steps} steps of {args.batch};
+dropout 0.5. {made["minutes"]} minutes by the clock on one thread of a busy processor;
+{versions("torch", "numpy", "tinysoundfont")}.
+
+Classes in the order of the logits: {", ".join(CLASSES)}.
+
+## File
+
+`{weights.name}`, {megabytes(weights)}. Filter and class weights are stored in half precision and
+load into float32; the figures above are those of the stored values. Licence: Apache-2.0. The
+sounds it learned from were rendered with FluidR3 GM (Frank Wen, MIT licence).
+"""
+
+
 def card(
     weights: Path,
     args: argparse.Namespace,
     rows: list[tuple[str, np.ndarray, np.ndarray]],
     programs: Corpus,
 ) -> str:
-    """The model card. The command and the time of the training come from the file's metadata."""
-    with safe_open(weights, "pt") as opened:
-        made = opened.metadata()
+    """The model card."""
     over_programs: Estimate = bootstrap_mean(rows[0][1], groups=programs.programs.tolist())
     accuracy = table(
         ["", "held-out programs", "training programs, other phrases"],
@@ -236,24 +259,7 @@ The held-out programs are few: drawing programs instead of recordings, the inter
 The random-weight control has its batch normalisation settled on the training sounds. Held-out
 programs: {len(rows[0][1])} recordings; other phrases: {len(rows[0][2])} recordings.
 
-## How it was made
-
-`{made["recipe"]}`
-
-Random melodies, broken chords and chords ({SECONDS:.0f} s) of 48 programs, {args.phrases} each,
-rendered with FluidR3 through tinysoundfont, all families in the same register and at levels from
--28 to -14 dB. Cross-entropy with label smoothing 0.05 on crops of {CROP_SAMPLES} samples; AdamW
-(weight decay 0.02), one-cycle rate up to {args.rate:g}, {args.steps} steps of {args.batch};
-dropout 0.5. {made["minutes"]} minutes on one thread of a shared processor;
-{versions("torch", "numpy", "tinysoundfont")}.
-
-Classes in the order of the logits: {", ".join(CLASSES)}.
-
-## File
-
-`{weights.name}`, {megabytes(weights)}. Filter and class weights are stored in half precision and
-load into float32; the figures above are those of the stored values. Licence: Apache-2.0. The
-sounds it learned from were rendered with FluidR3 GM (Frank Wen, MIT licence).
+{origin(weights, args)}
 """
 
 

@@ -103,6 +103,12 @@ def test_distance_of_shuffled_frames_is_the_floor():
     assert reuse.mean_distance(reuse.usage_by_group(apart, groups, 10)) > floor + 0.1
 
 
+def test_shuffling_takes_the_difference_between_groups_away():
+    groups = np.repeat(np.arange(6), 50)
+    assert reuse.shuffled_distance(groups, groups, 6, RNG(0)) < 0.4
+    assert reuse.mean_distance(reuse.usage_by_group(groups, groups, 6)) == pytest.approx(1)
+
+
 def test_shared_directions_are_those_that_most_groups_use():
     histograms = np.array([[0.5, 0.5, 0.0, 0.0]] * 9 + [[1.0, 0.0, 0.0, 0.0]])
     histograms[0] = [0.3, 0.3, 0.4, 0.0]

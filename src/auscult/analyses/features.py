@@ -39,13 +39,19 @@ from auscult.measures.geometry import (
     nearest_atom,
     threshold_at_coverage,
 )
-from auscult.measures.matching import chance_cosine, matched_cosine, random_directions
+from auscult.measures.matching import (
+    chance_cosine,
+    matched_cosine,
+    random_directions,
+    shaped_chance_cosine,
+)
 from auscult.measures.statistics import bootstrap_interval
 
 NOISE = Condition(sounds="noise")
 RANDOM = Condition(weights="random")
 AMBIENT = "random directions"
 SUBSPACE = "random directions within the data's subspace"
+_SHAPED = "random vectors of the same covariance"
 _THRESHOLDS = np.linspace(0.0, 1.0, 101)
 
 
@@ -189,10 +195,7 @@ def _covered(
     own: Sample,
     seeds: list[Dictionary],
 ) -> Measurement:
-    """Coverage at the threshold, with the bootstrap over recordings.
-
-    Other seeds stand among the controls.
-    """
+    """Coverage at the threshold, bootstrapped over recordings; other seeds are controls."""
 
     def share(values: np.ndarray) -> float:
         return float(np.mean(values >= params.threshold))
@@ -236,10 +239,7 @@ def _mean_cosine(params: FeatureParams, tap: str, cosines: Mapping[str, np.ndarr
 
 
 def _stability(context: Context, name: str, tap: str) -> Measurement:
-    """Mean cosine between the features of two seeds after matching.
-
-    With chance at the effective dimension.
-    """
+    """Mean cosine between the features of two seeds after matching, with its chance levels."""
     seeds = context.dictionaries(name, tap)
     covariance = covariance_of(context.store(tap, BASE, "train"))
     participation, rank = effective_dimension(covariance)
@@ -254,6 +254,7 @@ def _stability(context: Context, name: str, tap: str) -> Measurement:
         )
         for kind, d in dimensions.items()
     }
+    controls[_SHAPED] = shaped_chance_cosine(covariance, n, rng, seeds[0].signed)
     value = float(np.mean(values)) if values else float("nan")
     interval = (float(min(values)), float(max(values))) if values else None
     return Measurement(
@@ -339,10 +340,10 @@ def _findings(result: Result, tap: str) -> list[Finding]:
                 else ""
             ),
             "; ".join(f"{name}: {value:.3f}" for name, value in stable.controls.items()),
-            verdict_of(stable.value, list(stable.controls.values()), "more", 0.03),
+            verdict_of(stable.value, [stable.controls[_SHAPED]], "more", 0.03),
             stable.published,
-            reason="After one-to-one matching; it holds when it exceeds chance at the measured "
-            "dimension by 0.03.",
+            reason="After one-to-one matching; it holds when it exceeds random vectors of the same "
+            "covariance by 0.03.",
         ),
     ]
 

@@ -166,7 +166,7 @@ def _listen(context: Context, params: FragmentParams, tap: str) -> _Heard:
     nearest, cosine = nearest_atom(about, atoms, dictionary.signed)
     rng = named_rng(context.seed, "fragments", tap)
     rows = rng.choice(len(own.values), min(len(own.values), 4 * params.n_compared), replace=False)
-    sound = lru_cache(maxsize=64)(lambda clip_id: context.sound(clip_id).waveform)
+    sound = lru_cache(maxsize=2048)(lambda clip_id: context.sound(clip_id).waveform)
     places = Places(own, context.time(tap), sound)
     corpus = Corpus.around(places, rows, params.spectrum_samples)
     assigned = np.where(cosine >= params.threshold, nearest, -1)

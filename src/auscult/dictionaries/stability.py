@@ -35,7 +35,9 @@ class Agreement:
         shaped_chance: For random directions distributed as the vectors are (the same covariance):
             the stricter of the two where few directions dominate.
         above_chance: ``(cosine - chance) / (1 - chance)`` with the larger chance: 0 at chance, 1 at
-            full agreement, negative below chance. NaN where chance is 1 already.
+            full agreement, negative below it, NaN where chance is 1 already. Cautious: atoms that
+            leave the few dominant directions agree less by chance than both figures say, so put the
+            agreement of ``random`` dictionaries in the subspace beside it.
         d_effective: Participation ratio of the vectors' covariance, rounded.
         n_atoms: Atoms of each dictionary that were compared.
     """

@@ -101,6 +101,35 @@ def chance_cosine(
     return float(levels[0] + part * (levels[-1] - levels[0]))
 
 
+def shaped_chance_cosine(
+    covariance: Float[np.ndarray, "d d"],
+    n: int,
+    rng: np.random.Generator,
+    signed: bool = False,
+    repeats: int = 5,
+) -> float:
+    """Matched cosine between two sets of random vectors of the data's covariance (METHODS A-10).
+
+    Isotropic chance asks for one number of dimensions; where a few directions dominate there is
+    none, and the participation ratio gives a level that is too high.
+
+    Args:
+        covariance: Of the data.
+        n: Vectors in each set.
+        rng: Draws them.
+        signed: Compare absolute cosines.
+        repeats: Pairs of sets that are averaged over.
+    """
+    eigenvalues, basis = np.linalg.eigh(covariance)
+    scale = np.sqrt(np.clip(eigenvalues, 0, None))
+
+    def drawn() -> np.ndarray:
+        vectors: np.ndarray = (rng.standard_normal((n, len(scale))) * scale) @ basis.T
+        return vectors
+
+    return float(np.mean([matched_cosine(drawn(), drawn(), signed) for _ in range(repeats)]))
+
+
 def chance_corrected(value: float, chance: float) -> float:
     """Place of a cosine between chance (0) and identity (1), (value - chance) / (1 - chance).
 

@@ -42,14 +42,13 @@ def regular_time(reading: Reading, sample_rate: int, n_samples: int) -> TimeBase
 def _periodic(heard: list[Support], sample_rate: int) -> TimeBase | None:
     """The time base of supports that repeat every few frames, shifted by a constant."""
     inner = [support for support in heard if support.first > 0]
-    if len(inner) >= 3 and (found := _period([s.first for s in inner], [s.last for s in inner])):
+    if len(inner) >= 3 and (found := _period({s.frame: (s.first, s.last) for s in inner})):
         frames_apart, samples_apart = found
         hop = Fraction(samples_apart, frames_apart)
         low = min(support.first - support.frame * hop for support in inner)
         high = max(support.last - support.frame * hop for support in inner)
         return TimeBase(sample_rate, hop, (low + high) / 2, high - low + 1)
-    lasts = [support.last for support in heard]
-    if len(heard) >= 4 and (found := _period(lasts, lasts)):
+    if len(heard) >= 4 and (found := _period({s.frame: (s.last, s.last) for s in heard})):
         frames_apart, samples_apart = found
         hop = Fraction(samples_apart, frames_apart)
         high = max(support.last - support.frame * hop for support in heard)
@@ -57,12 +56,19 @@ def _periodic(heard: list[Support], sample_rate: int) -> TimeBase | None:
     return None
 
 
-def _period(firsts: list[int], lasts: list[int]) -> tuple[int, int] | None:
-    """The shortest period after which both sequences have moved by one and the same amount."""
-    for period in range(1, max(1, len(lasts) // 2) + 1):
-        steps = {b - a for a, b in zip(firsts, firsts[period:], strict=False)}
-        steps |= {b - a for a, b in zip(lasts, lasts[period:], strict=False)}
-        if len(steps) == 1 and (step := steps.pop()) > 0:
+def _period(ends: dict[int, tuple[int, int]]) -> tuple[int, int] | None:
+    """The shortest period, in frames, after which both ends have moved by one and the same amount.
+
+    Behind a transposed convolution some frames may hear nothing; those too must repeat.
+    """
+    first, last = min(ends), max(ends)
+    for period in range(1, (last - first + 1) // 2 + 1):
+        pairs = [(frame, frame + period) for frame in range(first, last - period + 1)]
+        if any((a in ends) != (b in ends) for a, b in pairs):
+            continue
+        both = [(ends[a], ends[b]) for a, b in pairs if a in ends]
+        steps = {later[side] - earlier[side] for earlier, later in both for side in (0, 1)}
+        if len(both) >= 2 and len(steps) == 1 and (step := steps.pop()) > 0:
             return period, step
     return None
 

@@ -157,7 +157,9 @@ def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Mea
             problem = TapError(f"nothing that {tap.address} says depends smoothly on the sound")
             continue
         found = _from_reading(model, tap, reading, n_samples)
-        if found is not None and (hint is not None or _lasts(model, tap, found.time, lengths[-1])):
+        if found is not None and (
+            hint is not None or _lasts(model, tap, found.time, n_samples, lengths[-1])
+        ):
             return found
     raise problem or TapError(
         f"the frames of {tap.address} have no regular place in time; what they hear does not move "
@@ -165,18 +167,31 @@ def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Mea
     )
 
 
-def _lasts(model: AudioModel, tap: ResolvedTap, time: TimeBase, longest: int) -> bool:
-    """Whether frames that heard the whole past or clip still do in the longest one."""
-    if not (time.global_ or time.unbounded_past) or model.probe_samples:
+def _lasts(
+    model: AudioModel, tap: ResolvedTap, time: TimeBase, n_samples: int, longest: int
+) -> bool:
+    """Whether what was found in a clip also holds in a longer one.
+
+    Frames that heard the whole past or clip must still do in the longest; those that did not must
+    not hear more in one of twice the length (a kernel with wide gaps may begin before the clip).
+    """
+    if model.probe_samples:
         return True
+    endless = time.global_ or time.unbounded_past
     try:
-        reading = read(model, tap, longest)
+        reading = read(model, tap, longest if endless else 2 * n_samples)
     except (AuscultError, RuntimeError, ValueError):
         return True
-    heard = supports(reading, [reading.n_frames - 1 - reading.n_frames // 8])
-    if not heard:
-        return True
-    return heard[0].first == 0 and (time.unbounded_past or heard[0].last == longest - 1)
+    last = reading.n_frames - 1 - reading.n_frames // 8
+    for support in supports(reading, [last]):
+        if time.unbounded_past:
+            return support.first == 0
+        if time.global_:
+            return (support.first, support.last) == (0, longest - 1)
+        low, high = _edges(time)
+        centre = support.frame * time.hop
+        return support.first >= low + centre and support.last <= high + centre
+    return True
 
 
 def _lengths(model: AudioModel, hint: TimeBase | None) -> Sequence[int]:
