@@ -29,8 +29,9 @@ TAIL = """
   far closer to the limit of time and frequency than random ones. Filters of three samples (the bundled miniature) cannot.
 * **Coverage is not evidence by itself.** A few directions cover much of what a first layer says, and nearly as much of what the same
   layer says under random weights: the published 96 % at a mean cosine of 0.94 has to be read against such a null.
-* **Seeds.** Two seeds agree more than random directions in as many dimensions as hold 99.99 % of the variance, and less than in
-  as many as the participation ratio counts; which of the two is the right yardstick decides the verdict, so both are shown.
+* **Seeds.** Two seeds agree more than random vectors of the data's own covariance at every tap but Lyra's first convolution. Chance
+  in as many isotropic dimensions as the participation ratio counts is too high a bar, as many as hold 99.99 % of the variance too
+  low a one: a level without its null says nothing.
 * **Narrow bands.** A filter of 32 ms can be narrow-band, trained or not: the claim that no first-layer feature is holds for short
   filters, for reasons of length, and fails for long ones.
 """
