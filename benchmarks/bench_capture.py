@@ -48,7 +48,12 @@ def ratios(rounds: int = 7) -> dict[str, float]:
     def to_disk() -> None:
         with tempfile.TemporaryDirectory() as folder:
             writer = StoreWriter(
-                Path(folder) / "store", d_in=32, time=time_, sampling=Sampling(), seed=0, provenance={}
+                Path(folder) / "store",
+                d_in=32,
+                time=time_,
+                sampling=Sampling(),
+                seed=0,
+                provenance={},
             )
             with capture(model, ["conv.0"], on_fire=lambda _, heard: keep(writer, heard)):
                 encoder(wave)
@@ -76,7 +81,10 @@ def keep(writer: StoreWriter, heard) -> None:
 def peak_mb(n_clips: int) -> float:
     """Peak memory of a process that captures so many clips of 2 s to disk."""
     done = subprocess.run(
-        [sys.executable, __file__, "--memory", str(n_clips)], capture_output=True, text=True, check=True
+        [sys.executable, __file__, "--memory", str(n_clips)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(done.stdout.split()[-1])
 
@@ -104,8 +112,12 @@ def main() -> None:
         capture_clips(int(sys.argv[-1]))
         return
     found = ratios()
-    print(f"capture of EnCodec's first convolution to memory: {found['memory']:.3f} x bare (goal 1.10)")
-    print(f"capture of EnCodec's first convolution to disk:   {found['disk']:.3f} x bare (goal 1.25)")
+    print(
+        f"capture of EnCodec's first convolution to memory: {found['memory']:.3f} x bare (goal 1.10)"
+    )
+    print(
+        f"capture of EnCodec's first convolution to disk:   {found['disk']:.3f} x bare (goal 1.25)"
+    )
     few, many = peak_mb(40), peak_mb(400)
     print(f"peak memory, 80 s of sound: {few:.0f} MB; 800 s: {many:.0f} MB; ratio {many / few:.2f}")
 

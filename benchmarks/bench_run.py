@@ -52,7 +52,9 @@ def main() -> None:
         words = [sys.executable, "-m", "auscult.cli", "run", "examples/demo.toml", "--out", folder]
         seconds, memory = measured(words)
         again, _ = measured(words)
-    print(f"demonstration: {seconds:.0f} s (goal 120), peak {memory:.0f} MB (goal 1500); found again in {again:.0f} s")
+    print(
+        f"demonstration: {seconds:.0f} s (goal 120), peak {memory:.0f} MB (goal 1500); found again in {again:.0f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -186,8 +186,8 @@ tinysoundfont. Losses: L1 on the waveform relative to the clip, one minus the co
 waveforms, linear and logarithmic multi-resolution STFT distances, and commitment. Residual vector
 quantisation with moving-average codebooks (decay 0.99) from k-means, replacement of dead entries,
 straight-through gradients, and 1, 2, 4 or 8 codebooks by chance in each step. Adam, first without
-the quantiser, at the end with it. {made["minutes"]} minutes by the clock on one thread of a busy processor;
-{versions("torch", "transformers", "numpy", "tinysoundfont", "librosa")}.
+the quantiser, at the end with it. {made["minutes"]} minutes by the clock on one thread of a busy
+processor; {versions("torch", "transformers", "numpy", "tinysoundfont", "librosa")}.
 
 ## File
 

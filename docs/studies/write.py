@@ -56,18 +56,27 @@ def section(folder: Path) -> list[str]:
     for name in run.analyses:
         for block in run.blocks(name):
             if isinstance(block, Finding):
-                cells = (block.sentence, block.value, block.control, block.published or "–", block.verdict)
+                cells = (
+                    block.sentence,
+                    block.value,
+                    block.control,
+                    block.published or "–",
+                    block.verdict,
+                )
                 lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return [*lines, "", *numbers(run)]
 
 
 def numbers(run: Run) -> list[str]:
     """Every measurement that no finding repeats."""
-    lines = ["| tap | measure | value | controls |", "|---|---|---|---|"]
-    for name in ("filters", "responses"):
-        for one in run.result(name)["measurements"]:
-            lines.append(f"| `{one['tap']}` | {one['name'].replace('|', chr(92) + '|')} | {shown(one['value'])} | {controls(one)} |")
-    return lines
+    measured = [
+        one for name in ("filters", "responses") for one in run.result(name)["measurements"]
+    ]
+    rows = [
+        f"| `{one['tap']}` | {one['name'].replace('|', chr(92) + '|')} | {shown(one['value'])} | {controls(one)} |"
+        for one in measured
+    ]
+    return ["| tap | measure | value | controls |", "|---|---|---|---|", *rows]
 
 
 def controls(one: dict[str, Any]) -> str:

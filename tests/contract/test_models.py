@@ -1,6 +1,7 @@
 """Contract of every model family, on tiny instances of the real classes with weights drawn afresh."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ from auscult.core.errors import CheckpointError, ConfigError, SilentTapError, Us
 from auscult.models.base import MODELS, AudioModel
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.weights import effective_weight, first_conv, folded_conv
-from auscult.taps.capture import capture, intervene, run_capture
-from auscult.taps.table import tap_table
+from auscult.taps.capture import capture, run_capture
+from auscult.testing.models import ModelContract
 
 ENCODEC = {
     "num_filters": 4,
@@ -74,11 +75,6 @@ def make(section: dict, own_file: Path, weights: str = "random", seed: int = 0) 
     return cls.build(params, weights, seed)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
-def model(request, own_file) -> AudioModel:
-    return make(FAMILIES[request.param], own_file)
-
-
 def sound(model: AudioModel, seed: int = 0) -> torch.Tensor:
     n = model.probe_samples or model.sample_rate // 2
     return harmonic_noise(model.sample_rate, model.n_channels, n, 1, seed)
@@ -90,55 +86,62 @@ def output(model: AudioModel, wave: torch.Tensor) -> torch.Tensor:
     return out if isinstance(out, torch.Tensor) else out[0]
 
 
-def test_its_output_depends_on_the_sound(model):
-    assert not torch.equal(output(model, sound(model, 0)), output(model, sound(model, 1)))
+class TestEncodec(ModelContract):
+    section = FAMILIES["encodec"]
+    verified = ("conv.0", "res.1", "conv.4", "latent", "rvq.1", "latent.q", "decoder.up.0")
 
 
-def test_it_hears_at_its_own_rate_and_names_its_taps(model):
-    assert model.sample_rate > 0
-    assert model.taps()
-    assert not model.module.training
+class TestEncodecAt48kHz(ModelContract):
+    section = FAMILIES["encodec 48 kHz"]
+    verified = ("conv.0", "conv.2")
 
 
-def test_no_frame_hears_what_its_time_base_excludes(model):
-    roles = [tap.role or tap.path for tap in model.taps() if not tap.decodes and not tap.methods]
-    said = {role: tap_table(model, role)[0].verified for role in (*roles[:4], *roles[-1:])}
-    assert not {address: text for address, text in said.items() if text.startswith("NO")}
+class TestDac(ModelContract):
+    section = FAMILIES["dac"]
+    verified = ("conv.0", "res.0.2", "conv.2", "latent", "rvq.1", "decoder.up.0", "decoder.res.0.0")
 
 
-def test_capturing_every_listed_tap_leaves_it_bit_equal(model):
-    wave = sound(model)
-    before = output(model, wave)
-    taps = [tap.role or tap.path for tap in model.taps() if not tap.decodes and not tap.methods]
-    with torch.no_grad(), capture(model, taps) as captured:
-        model.forward(wave)
-    assert len(captured) == len(taps)
-    assert torch.equal(output(model, wave), before)
+class TestSampleCnn(ModelContract):
+    section = FAMILIES["samplecnn"]
+    verified = ("conv.0", "pool.2", "conv.5")
 
 
-def test_an_edit_at_its_first_tap_changes_its_output(model):
-    wave = sound(model)
-    first = next(tap.role or tap.path for tap in model.taps() if not tap.decodes)
-    before = output(model, wave)
-    with torch.no_grad(), intervene(model, {first: lambda values, time: -values}):
-        during = output(model, wave)
-    assert not torch.equal(during, before)
-    assert torch.equal(output(model, wave), before)
+class TestToySampleCnn(ModelContract):
+    section = FAMILIES["toy-samplecnn"]
+    verified = ("conv.0", "pool.1", "conv.7", "block.8", "logits")
 
 
-def test_its_first_filters_are_as_they_act(model):
+class TestToySampleCnnStride1(ModelContract):
+    section = FAMILIES["toy-samplecnn stride 1"]
+    verified = ("conv.0", "pool.0", "conv.7")
+
+
+class TestMiniEncodec(ModelContract):
+    section: ClassVar = {"type": "mini-encodec"}
+    verified = ("conv.0", "lstm", "decoder.up.0")
+
+
+class TestPython(ModelContract):
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _file(cls, own_file):
+        cls.section = {**FAMILIES["python"], "path": str(own_file)}
+
+
+def test_every_family_has_a_contract_test():
+    tested = {
+        cls.section["type"] for cls in ModelContract.__subclasses__() if hasattr(cls, "section")
+    }
+    assert {name for name in MODELS.names() if not name.startswith("example")} <= tested
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_first_filters_are_as_they_act(name, own_file):
+    model = make(FAMILIES[name], own_file)
     found = first_conv(model)
     weight = effective_weight(found.conv)
     assert weight.ndim == 3
     torch.testing.assert_close(weight.reshape(-1), found.conv.weight.detach().reshape(-1))
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_the_seed_decides_random_weights(name, own_file):
-    one, same, other = (make(FAMILIES[name], own_file, seed=s) for s in (1, 1, 2))
-    weights = [first_conv(m).conv.weight.detach() for m in (one, same, other)]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
 
 
 @pytest.mark.parametrize("name", ["toy-samplecnn", "python"])

@@ -92,22 +92,30 @@ class Awkward(nn.Module):
 def test_the_probe_finds_what_maxima_and_rectifiers_hide():
     torch.manual_seed(0)
     expected = (
-        TimeBase(RATE).after_conv(5, 2, 1).after_pool(3, 2).after_conv(3, dilation=3).after_conv(4, 3)
+        TimeBase(RATE)
+        .after_conv(5, 2, 1)
+        .after_pool(3, 2)
+        .after_conv(3, dilation=3)
+        .after_conv(4, 3)
     )
     assert measure_time_base(as_model(Awkward(), RATE), "c") == expected
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "padding", "dilation"), [(4, 2, 1, 1), (7, 3, 0, 1), (3, 4, 0, 1), (5, 2, 3, 2)]
+    ("kernel", "stride", "padding", "dilation"),
+    [(4, 2, 1, 1), (7, 3, 0, 1), (3, 4, 0, 1), (5, 2, 3, 2)],
 )
 def test_the_probe_agrees_with_composition_through_a_transposed_convolution(
     kernel, stride, padding, dilation
 ):
     torch.manual_seed(0)
     module = nn.Sequential(
-        nn.Conv1d(1, 3, 6, 4), nn.ConvTranspose1d(3, 2, kernel, stride, padding, 0, 1, True, dilation)
+        nn.Conv1d(1, 3, 6, 4),
+        nn.ConvTranspose1d(3, 2, kernel, stride, padding, 0, 1, True, dilation),
     )
-    expected = TimeBase(RATE).after_conv(6, 4).after_transposed_conv(kernel, stride, padding, dilation)
+    expected = (
+        TimeBase(RATE).after_conv(6, 4).after_transposed_conv(kernel, stride, padding, dilation)
+    )
     assert measure_time_base(as_model(module, RATE), "1") == expected
 
 
@@ -139,7 +147,7 @@ def test_windows_that_overlap_or_leave_gaps_are_refused(hop):
 
 
 class LongSighted(nn.Module):
-    """Twelve dilated convolutions: hears 0.6 s of the past, which is more than the first clip tried."""
+    """Four dilated convolutions that hear 0.6 s, with gaps: more than the first clip tried."""
 
     def __init__(self):
         super().__init__()

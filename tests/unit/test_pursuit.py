@@ -58,6 +58,12 @@ def test_dependent_atoms_get_no_coefficient():
     assert found.coefficients[:, 7:].abs().max() == 0
 
 
+def test_no_atom_is_picked_twice_even_when_nothing_is_left():
+    x = torch.eye(3)[[0, 0, 2]]
+    picks = pursuit.omp(x, torch.eye(3), 3).picks
+    torch.testing.assert_close(picks.sort(dim=1).values, torch.arange(3).expand(3, 3))
+
+
 def test_silence_is_rebuilt_by_nothing():
     found = pursuit.omp(torch.zeros(3, 4), torch.eye(4), 4)
     assert found.coefficients.abs().max() == 0

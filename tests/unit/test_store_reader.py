@@ -6,6 +6,7 @@ import pytest
 from auscult.core.errors import StoreError, UnknownNameError
 from auscult.core.tensors import read_json, write_json
 from auscult.store.background import prefetched
+from auscult.store.precision import as_float32
 from auscult.store.reader import ActivationStore
 from auscult.store.sampling import Sampling
 from auscult.store.shuffle import in_batches, shuffled
@@ -205,6 +206,23 @@ def test_no_generator_crosses_a_masked_gap(tmp_path):
     assert store.generators(1).locate(np.arange(3))[1].tolist() == [0, 3, 4]
     # Frames 1 and 3 are both stored and 2 apart, but 2 itself was masked.
     assert store.generators(2).locate(np.arange(1))[1].tolist() == [3]
+
+
+def test_no_generator_crosses_clips_whose_frame_numbers_go_on(tmp_path):
+    with start_store(tmp_path) as writer:
+        writer.add("first", "r", clip_values(0, 3, 3))
+        writer.add("next", "r", clip_values(1, 6, 3), valid=np.arange(6) >= 3)
+        store = writer.finish()
+    assert store.generators(1).locate(np.arange(4))[1].tolist() == [0, 1, 3, 4]
+    assert store.generators(1).n_vectors == 4
+
+
+def test_halves_are_converted_as_numpy_does_however_many():
+    halves = np.random.default_rng(0).standard_normal((300, 400)).astype(np.float16)
+    halves[0, :4] = [0.0, -0.0, 6e-8, -65504]
+    converted = as_float32(halves)
+    np.testing.assert_array_equal(converted, halves.astype(np.float32))
+    assert np.signbit(converted[0, 1])
 
 
 def test_strided_frames_have_generators_at_multiples_of_the_stride(tmp_path):

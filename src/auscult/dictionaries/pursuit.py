@@ -25,7 +25,7 @@ class Pursuit:
     """What orthogonal matching pursuit found.
 
     Attributes:
-        picks: Index of each atom in the order of choice; no atom twice in a row.
+        picks: Index of each atom in the order of choice; no atom twice for one vector.
         coefficients: Least squares on the picked atoms, in the atoms' own scale.
         errors: Share of the energy that is left after 0 … k picks, Σ‖x − x̂‖² / Σ‖x‖².
     """

@@ -22,6 +22,7 @@ from auscult.taps.layout import (
     layout_of,
     to_frames,
     unfolded_view,
+    with_plain_gradient,
 )
 from auscult.taps.point import ResolvedTap, TapPoint, resolve
 from auscult.taps.probe import Measured, timing
@@ -208,7 +209,7 @@ def _edited(
     edit: EditFunction,
 ) -> Tensor:
     layout = layout_of(session.model, tap, tensor)
-    frames = to_frames(tensor, layout)
+    frames = to_frames(with_plain_gradient(tensor), layout)
     n_clips = _n_clips(tap, len(frames), session.n_clips, measured)
     values = by_clip(frames.clone(), n_clips)
     new = edit(values, measured.time)
@@ -224,7 +225,7 @@ def _edited(
             f"the edit at {tap.address} returned the shape {list(new.shape)} for "
             f"{list(values.shape)} [batch frame d_in]"
         )
-    return from_frames(new.to(tensor.dtype).reshape(frames.shape), tensor, layout)
+    return from_frames(new.to(tensor.dtype).reshape(frames.shape), tensor, layout).contiguous()
 
 
 def _n_clips(tap: ResolvedTap, n_items: int, n_clips: int | None, measured: Measured) -> int:
@@ -267,7 +268,8 @@ def _copied(
         with torch.inference_mode(False), torch.no_grad():
             own = torch.empty(view.shape, dtype=dtype, device=tensor.device).copy_(view)
     else:
-        own = view.clone(memory_format=torch.contiguous_format)
+        plain = unfolded_view(with_plain_gradient(tensor), layout)
+        own = plain.clone(memory_format=torch.contiguous_format)
     values = by_clip(own.flatten(2), n_clips)
     # One reduction costs less than a mask; a sum may overflow where no value does, so look again.
     if not torch.isfinite(values.sum()) and not torch.isfinite(values).all():

@@ -106,6 +106,20 @@ def _by_neighbours(model: AudioModel, path: str, tensor: Tensor) -> Layout:
     return cast(Layout, min(known, key=distance)[2])
 
 
+def with_plain_gradient(tensor: Tensor) -> Tensor:
+    """The same tensor, whose gradient arrives contiguous.
+
+    Frames are a transposed view, so their gradient comes back transposed; torch 2.13 reads the
+    gradient of a two-dimensional batch norm over one row as if it were not, and passes on a wrong
+    one.
+    """
+    if not tensor.requires_grad:
+        return tensor
+    same = tensor.view_as(tensor)
+    same.register_hook(lambda gradient: gradient.contiguous())  # type: ignore[no-untyped-call, unused-ignore]
+    return same
+
+
 def unfolded_view(tensor: Tensor, layout: Layout) -> Tensor:
     """A view with items first and frames second, whatever makes up the vector behind them."""
     if layout == "bc":
@@ -139,7 +153,8 @@ def joined(address: str, calls: Sequence[Tensor]) -> Shaped[Tensor, "item frame 
     if len({(len(call), call.shape[2]) for call in calls}) > 1:
         widths = ", ".join(str(call.shape[2]) for call in calls[:6])
         raise TapError(
-            f"the calls of {address} say vectors of different widths ({widths}), which have no common "
+            f"the calls of {address} say vectors of different widths ({widths}), which have no "
+            "common "
             f"order in time; address them one by one"
         )
     return torch.cat(list(calls), 1)

@@ -1,6 +1,7 @@
 """From what frames hear to a time base: supports repeat after a period, moved by a constant."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import torch
 
@@ -11,6 +12,7 @@ from auscult.taps.point import ResolvedTap
 from auscult.taps.support import Reading, Support, hop_from_lengths, read, supports
 
 _WINDOWS = (6, 24, 96, 272, 544)
+_FEW = 24
 
 
 def reaches(reading: Reading) -> bool:
@@ -24,19 +26,53 @@ def reaches(reading: Reading) -> bool:
 def regular_time(reading: Reading, sample_rate: int, n_samples: int) -> TimeBase | None:
     """Look for a period in what neighbouring frames hear, over wider and wider windows.
 
-    The window lies late in the clip, where the beginning is out of reach of what is not recurrent.
+    The windows lie in the middle of the clip, clear of both ends; the last frame tells where the
+    end is, which no frame may quite reach.
     """
+    n_frames = reading.n_frames
+    end = min([n_samples - 1, *(support.last for support in supports(reading, [n_frames - 1]))])
     for width in _WINDOWS:
-        start = max(0, min(reading.n_frames * 2 // 3, reading.n_frames - width))
-        heard = supports(reading, list(range(start, min(reading.n_frames, start + width))))
-        clear = [support for support in heard if support.last < n_samples - 1]
+        start = max(0, (n_frames - width) // 2)
+        heard = supports(reading, list(range(start, min(n_frames, start + width))))
+        clear = [support for support in heard if support.last < end]
         found = _periodic(clear, sample_rate)
         if found is not None:
-            return found
-        if len(clear) < 4 or start == 0:
-            # A wider window cannot help where frames hear both ends.
+            return found if _fits_elsewhere(reading, found) else None
+        same = sum(a.last == b.last for a, b in pairwise(clear))
+        if n_frames <= _FEW and width >= n_frames:
+            return _one_sided(heard, end, sample_rate)
+        if n_frames > _FEW and (len(clear) < 4 or (width > 6 and same < len(clear) // 2)):
+            # Wider windows help only where several frames in a row hear the same.
             return None
     return None
+
+
+def _one_sided(heard: list[Support], end: int, sample_rate: int) -> TimeBase | None:
+    """Join where early frames end and where late frames begin, when none is clear of both ends."""
+    begins = [support for support in heard if support.first > 0]
+    ends = [support for support in heard if support.last < end]
+    steps = {b.first - a.first for a, b in pairwise(begins)}
+    steps |= {b.last - a.last for a, b in pairwise(ends)}
+    if min(len(begins), len(ends)) < 3 or len(steps) != 1 or (step := steps.pop()) <= 0:
+        return None
+    hop = Fraction(step)
+    low, high = begins[0].first - begins[0].frame * hop, ends[0].last - ends[0].frame * hop
+    return TimeBase(sample_rate, hop, (low + high) / 2, high - low + 1)
+
+
+def _fits_elsewhere(reading: Reading, time: TimeBase) -> bool:
+    """Whether frames far from the window hear nothing but what the time base says.
+
+    A network that repeats a short clip has frames as regular as any, whose places are in a copy.
+    """
+    reach = (time.span - 1) / 2
+    for support in supports(reading, [reading.n_frames // 4, reading.n_frames // 2]):
+        centre = time.centre(support.frame)
+        if support.last > centre + reach and centre - reach > 0:
+            return False
+        if not time.unbounded_past and (support.first < centre - reach or centre + reach < 0):
+            return False
+    return True
 
 
 def _periodic(heard: list[Support], sample_rate: int) -> TimeBase | None:

@@ -162,8 +162,9 @@ def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Mea
         ):
             return found
     raise problem or TapError(
-        f"the frames of {tap.address} have no regular place in time; what they hear does not move "
-        f"evenly from frame to frame"
+        f"the frames of {tap.address} have no regular place in time: what they hear does not move "
+        f"evenly from frame to frame; a network that repeats or windows its input may do so for a "
+        f"clip of the length it takes at once (probe_samples)"
     )
 
 

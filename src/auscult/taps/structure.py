@@ -1,10 +1,10 @@
 """Run a network so that its gradient shows its structure and not the luck of one input.
 
-A rectifier that is off and a maximum that lies elsewhere pass no gradient, so the support of the true
-gradient is smaller than what a unit can hear, and differs between frames. Within :class:`Structural`
-values stay what they are, and every rectifier and maximum passes a gradient to all that it could have
-heard: supports become those of the architecture, in one pass. Within :class:`Smooth` the values change
-too, rectifiers leak and maxima are means, for whoever moves an input and looks what moves behind it.
+A rectifier that is off and a maximum that lies elsewhere pass no gradient, so the support of the
+true gradient is smaller than what a unit can hear, and differs between frames. Within :class:`Structural` values stay what they are, and every rectifier and maximum passes a gradient to
+all that it could have heard: supports become those of the architecture, in one pass. Within
+:class:`Smooth` the values change too, rectifiers leak and maxima are means, for whoever moves an
+input and looks what moves behind it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ class Structural(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Sequence[type],  # noqa: ARG002
+        types: Sequence[type],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
@@ -47,7 +47,7 @@ class Smooth(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Sequence[type],  # noqa: ARG002
+        types: Sequence[type],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
@@ -65,7 +65,7 @@ def _with_gradient_of(value: Tensor, other: Tensor) -> Tensor:
     return value + (other - other.detach())
 
 
-def _leaky(input: Tensor, *_: Any, **__: Any) -> Tensor:  # noqa: A002
+def _leaky(input: Tensor, *_: Any, **__: Any) -> Tensor:
     return torch.where(input > 0, input, _SLOPE * input)
 
 
@@ -74,7 +74,7 @@ def _pool(dimensions: int) -> Callable[..., Tensor]:
     average = getattr(F, f"avg_pool{dimensions}d")
 
     def pool(
-        input: Tensor,  # noqa: A002
+        input: Tensor,
         kernel_size: Any,
         stride: Any = None,
         padding: Any = 0,
@@ -96,13 +96,13 @@ def _pool(dimensions: int) -> Callable[..., Tensor]:
 def _adaptive(dimensions: int) -> Callable[..., Tensor]:
     average = getattr(F, f"adaptive_avg_pool{dimensions}d")
 
-    def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:  # noqa: A002, ARG001
+    def pool(input: Tensor, output_size: Any, return_indices: bool = False) -> Tensor:  # noqa: ARG001
         return average(input, output_size)  # type: ignore[no-any-return]
 
     return pool
 
 
-def _mean(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:  # noqa: A002
+def _mean(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     return input.mean(dim if dim != () else None, keepdim=keepdim)
 
 

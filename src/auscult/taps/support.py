@@ -17,7 +17,7 @@ from auscult.core.rng import seed_of
 from auscult.models.base import AudioModel
 from auscult.models.stimulus import harmonic_noise
 from auscult.taps.hooks import StopPass, attach
-from auscult.taps.layout import joined, layout_of, to_frames
+from auscult.taps.layout import joined, layout_of, to_frames, with_plain_gradient
 from auscult.taps.point import ResolvedTap
 from auscult.taps.session import Session
 from auscult.taps.structure import Smooth, Structural
@@ -84,7 +84,7 @@ def _frames_at(
     def see(tensor: Tensor) -> None:
         if session.is_meant(tap):
             # The next module may work in place.
-            seen.append(tensor.clone())
+            seen.append(with_plain_gradient(tensor).clone())
             session.stop_if_done()
 
     with ExitStack() as stack:
@@ -143,7 +143,7 @@ def moved_frames(
 
 def read_from_latents(
     model: AudioModel, tap: ResolvedTap, latents: Float[Tensor, "1 d_latent frame"]
-) -> Shaped[Tensor, "frame d_in"]:
+) -> Shaped[Tensor, "heard d_in"]:
     """What a tap behind the encoder says while latents are quantised and decoded.
 
     Raises:

@@ -1,4 +1,7 @@
-"""Tiny networks of which every answer is known, and a wrapper that makes any of them an audio model."""
+"""Tiny networks of which every answer is known.
+
+And a wrapper that makes any of them an audio model.
+"""
 
 from collections.abc import Mapping
 from typing import Any

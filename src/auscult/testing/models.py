@@ -1,4 +1,7 @@
-"""Contract of a model family: subclass :class:`ModelContract`, say how to build it, inherit the suite."""
+"""Contract of a model family.
+
+Subclass :class:`ModelContract`, say how to build it, inherit the suite.
+"""
 
 from typing import Any, ClassVar
 
@@ -6,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from auscult.core.timebase import TimeBase
 from auscult.models.base import MODELS, AudioModel, Weights
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.structures import first_tensor
@@ -14,13 +18,18 @@ from auscult.taps.layout import surveyed
 from auscult.taps.probe import verify_time_base
 
 
+def _negated(values: Tensor, time: TimeBase) -> Tensor:
+    del time
+    return -values
+
+
 class ModelContract:
     """What every model family promises.
 
     Attributes:
         section: The ``[model]`` section of a small instance, without weights.
-        verified: Roles or paths whose declared time base is compared with the input gradient; all that
-            the family lists and declares when empty.
+        verified: Roles or paths whose declared time base is compared with the input gradient; all
+            that the family lists and declares when empty.
     """
 
     section: ClassVar[dict[str, Any]]
@@ -33,9 +42,10 @@ class ModelContract:
         return family.build(params, weights, seed)
 
     @pytest.fixture(scope="class")
-    def model(self) -> AudioModel:
+    @classmethod
+    def model(cls) -> AudioModel:
         """One instance for the whole suite, so that a test that leaves traces is found out."""
-        return self.build()
+        return cls.build()
 
     @staticmethod
     def sound(model: AudioModel, seed: int = 0, n_clips: int = 2) -> Tensor:
@@ -75,7 +85,10 @@ class ModelContract:
             model.module.get_submodule(tap.path)
 
     def test_its_output_depends_on_the_sound(self, model: AudioModel) -> None:
-        """A random network with stale statistics, or a codec with empty tables, ignores its input."""
+        """A random network with stale statistics, or a codec with empty tables.
+
+        Ignores its input.
+        """
         one, other = (self.output(model, self.sound(model, seed)) for seed in (0, 1))
         assert not torch.equal(one, other)
 
@@ -90,7 +103,9 @@ class ModelContract:
         weights = []
         for seed in (1, 1, 2):
             torch.rand(seed)
-            weights.append(torch.cat([p.flatten() for p in self.build(seed=seed).module.parameters()]))
+            weights.append(
+                torch.cat([p.flatten() for p in self.build(seed=seed).module.parameters()])
+            )
         assert torch.equal(weights[0], weights[1])
         assert not torch.equal(weights[0], weights[2])
 
@@ -110,9 +125,9 @@ class ModelContract:
         """At the first tap that the sound passes; also after an error in the block."""
         sound, first = self.sound(model), self.addresses(model)[0]
         before = self.output(model, sound)
-        with intervene(model, {first: lambda values, time: -values}):
+        with intervene(model, {first: _negated}):
             assert not torch.equal(self.output(model, sound), before)
-        with pytest.raises(ZeroDivisionError), intervene(model, {first: lambda v, time: -v}):
+        with pytest.raises(ZeroDivisionError), intervene(model, {first: _negated}):
             raise ZeroDivisionError
         assert torch.equal(self.output(model, sound), before)
 
