@@ -29,23 +29,7 @@ DAC = {
     "codebook_dim": 4,
     "sampling_rate": 16000,
 }
-OWN = """
-import torch
-class Net(torch.nn.Module):
-    sample_rate = 4000
-    def __init__(self):
-        super().__init__()
-        self.front = torch.nn.Conv1d(1, 6, 9, 4)
-        self.norm = torch.nn.BatchNorm1d(6)
-        self.act = torch.nn.ReLU(inplace=True)
-    def forward(self, x):
-        return self.act(self.norm(self.front(x)))
-def build(width=6):
-    torch.manual_seed(0)
-    return Net()
-def broken():
-    return "not a network"
-"""
+OWN_FILE = Path(__file__).parent / "own_network.py"
 FAMILIES = {
     "encodec": {"type": "encodec", "config": ENCODEC},
     "encodec 48 kHz": {
@@ -57,20 +41,11 @@ FAMILIES = {
     "samplecnn": {"type": "samplecnn"},
     "toy-samplecnn": {"type": "toy-samplecnn"},
     "toy-samplecnn stride 1": {"type": "toy-samplecnn", "stride": 1},
-    "python": {"type": "python", "factory": "build"},
+    "python": {"type": "python", "factory": "build", "path": str(OWN_FILE)},
 }
 
 
-@pytest.fixture(scope="module")
-def own_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("own") / "net.py"
-    path.write_text(OWN)
-    return path
-
-
-def make(section: dict, own_file: Path, weights: str = "random", seed: int = 0) -> AudioModel:
-    if section["type"] == "python":
-        section = {**section, "path": str(own_file)}
+def make(section: dict, weights: str = "random", seed: int = 0) -> AudioModel:
     cls, params = MODELS.parse(section, "model")
     return cls.build(params, weights, seed)
 
@@ -122,22 +97,17 @@ class TestMiniEncodec(ModelContract):
 
 
 class TestPython(ModelContract):
-    @pytest.fixture(autouse=True, scope="class")
-    @classmethod
-    def _file(cls, own_file):
-        cls.section = {**FAMILIES["python"], "path": str(own_file)}
+    section = FAMILIES["python"]
 
 
 def test_every_family_has_a_contract_test():
-    tested = {
-        cls.section["type"] for cls in ModelContract.__subclasses__() if hasattr(cls, "section")
-    }
+    tested = {cls.section["type"] for cls in ModelContract.__subclasses__()}
     assert {name for name in MODELS.names() if not name.startswith("example")} <= tested
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_first_filters_are_as_they_act(name, own_file):
-    model = make(FAMILIES[name], own_file)
+def test_the_first_filters_are_as_they_act(name):
+    model = make(FAMILIES[name])
     found = first_conv(model)
     weight = effective_weight(found.conv)
     assert weight.ndim == 3
@@ -145,24 +115,24 @@ def test_the_first_filters_are_as_they_act(name, own_file):
 
 
 @pytest.mark.parametrize("name", ["toy-samplecnn", "python"])
-def test_shuffled_weights_keep_their_values_and_lose_their_places(name, own_file):
-    plain, shuffled = (make(FAMILIES[name], own_file, w) for w in ("trained", "shuffled"))
+def test_shuffled_weights_keep_their_values_and_lose_their_places(name):
+    plain, shuffled = (make(FAMILIES[name], w) for w in ("trained", "shuffled"))
     a, b = (first_conv(m).conv.weight.detach().flatten() for m in (plain, shuffled))
     assert torch.equal(a.sort().values, b.sort().values)
     assert not torch.equal(a, b)
 
 
 @pytest.mark.parametrize("name", ["encodec", "dac"])
-def test_an_untrained_quantiser_uses_many_codes(name, own_file):
+def test_an_untrained_quantiser_uses_many_codes(name):
     """A randomly initialised EnCodec has tables of zeros: whatever one tests on it passes."""
-    model = make(FAMILIES[name], own_file)
+    model = make(FAMILIES[name])
     codes = run_capture(model, sound(model), ["rvq.0:codes"])["rvq.0:codes"].values
     assert codes.unique().numel() >= 5
 
 
 @pytest.mark.parametrize("name", ["encodec", "dac"])
-def test_the_levels_of_a_quantiser_add_up(name, own_file):
-    model = make(FAMILIES[name], own_file)
+def test_the_levels_of_a_quantiser_add_up(name):
+    model = make(FAMILIES[name])
     heard = run_capture(model, sound(model), ["rvq.0:in", "rvq.0", "rvq.1:in", "latent"])
     torch.testing.assert_close(heard["rvq.0:in"].values, heard["latent"].values)
     left = heard["rvq.0:in"].values - heard["rvq.0"].values
@@ -170,16 +140,16 @@ def test_the_levels_of_a_quantiser_add_up(name, own_file):
 
 
 @pytest.mark.parametrize("name", ["encodec", "dac"])
-def test_a_saved_codec_comes_back_from_its_folder(name, own_file, tmp_path):
-    model = make(FAMILIES[name], own_file)
+def test_a_saved_codec_comes_back_from_its_folder(name, tmp_path):
+    model = make(FAMILIES[name])
     model.module.save_pretrained(tmp_path)
     section = {"type": FAMILIES[name]["type"], "checkpoint": str(tmp_path)}
-    again = make(section, own_file, "trained")
+    again = make(section, "trained")
     assert torch.equal(output(model, sound(model)), output(again, sound(model)))
 
 
-def test_a_decoder_tap_says_when_it_fires(own_file):
-    model = make(FAMILIES["encodec"], own_file)
+def test_a_decoder_tap_says_when_it_fires():
+    model = make(FAMILIES["encodec"])
     with pytest.raises(SilentTapError, match=r"decoder\.conv\.0"):
         run_capture(model, sound(model), ["decoder.conv.0"])
     with torch.no_grad(), capture(model, ["decoder.conv.0"]) as captured:
@@ -187,8 +157,8 @@ def test_a_decoder_tap_says_when_it_fires(own_file):
     assert captured["decoder.conv.0"].values.shape[0] == 1
 
 
-def test_a_batch_norm_is_folded_as_it_acts(own_file):
-    model = make(FAMILIES["python"], own_file)
+def test_a_batch_norm_is_folded_as_it_acts():
+    model = make(FAMILIES["python"])
     found = first_conv(model)
     assert found.norm_path == "norm"
     weight, bias = folded_conv(found.conv, found.norm)
@@ -207,15 +177,15 @@ def test_a_batch_norm_is_folded_as_it_acts(own_file):
         ({"args": {"wdith": 3}}, UserError, "wdith"),
     ],
 )
-def test_a_wrong_factory_is_a_sentence(change, error, said, own_file):
-    section = {"type": "python", "path": str(own_file), "factory": "build", **change}
+def test_a_wrong_factory_is_a_sentence(change, error, said):
+    section = {"type": "python", "path": str(), "factory": "build", **change}
     cls, params = MODELS.parse(section, "model")
     with pytest.raises(error, match=said):
         cls.build(params, "trained", 0)
 
 
-def test_another_architectures_weights_are_refused_with_their_keys(own_file, tmp_path):
-    model = make(FAMILIES["encodec"], own_file)
+def test_another_architectures_weights_are_refused_with_their_keys(tmp_path):
+    model = make(FAMILIES["encodec"])
     model.module.save_pretrained(tmp_path)
     from safetensors.torch import load_file, save_file
 
@@ -224,20 +194,20 @@ def test_another_architectures_weights_are_refused_with_their_keys(own_file, tmp
     del tensors[lost]
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match=lost.split(".")[0]):
-        make({"type": "encodec", "checkpoint": str(tmp_path)}, own_file, "trained")
+        make({"type": "encodec", "checkpoint": str(tmp_path)}, "trained")
 
 
-def test_a_pickled_checkpoint_is_refused_and_not_executed(own_file, tmp_path):
-    model = make(FAMILIES["encodec"], own_file)
+def test_a_pickled_checkpoint_is_refused_and_not_executed(tmp_path):
+    model = make(FAMILIES["encodec"])
     model.module.config.save_pretrained(tmp_path)
     (tmp_path / "pytorch_model.bin").write_bytes(
         b"cos\nsystem\n(S'touch " + bytes(tmp_path) + b"/owned'\ntR."
     )
     with pytest.raises(CheckpointError):
-        make({"type": "encodec", "checkpoint": str(tmp_path)}, own_file, "trained")
+        make({"type": "encodec", "checkpoint": str(tmp_path)}, "trained")
     assert not (tmp_path / "owned").exists()
 
 
-def test_changes_of_the_architecture_do_not_go_with_trained_weights(own_file):
+def test_changes_of_the_architecture_do_not_go_with_trained_weights():
     with pytest.raises(ConfigError, match="random"):
-        make(FAMILIES["encodec"], own_file, "trained")
+        make(FAMILIES["encodec"], "trained")

@@ -1,8 +1,9 @@
 """Run a network so that its gradient shows its structure and not the luck of one input.
 
 A rectifier that is off and a maximum that lies elsewhere pass no gradient, so the support of the
-true gradient is smaller than what a unit can hear, and differs between frames. Within :class:`Structural` values stay what they are, and every rectifier and maximum passes a gradient to
-all that it could have heard: supports become those of the architecture, in one pass. Within
+true gradient is smaller than what a unit can hear, and differs between frames. Within
+:class:`Structural` values stay what they are, and every rectifier and maximum passes a gradient
+to all that it could have heard: supports become those of the architecture, in one pass. Within
 :class:`Smooth` the values change too, rectifiers leak and maxima are means, for whoever moves an
 input and looks what moves behind it.
 """
