@@ -178,7 +178,7 @@ def test_a_batch_norm_is_folded_as_it_acts():
     ],
 )
 def test_a_wrong_factory_is_a_sentence(change, error, said):
-    section = {"type": "python", "path": str(), "factory": "build", **change}
+    section = {"type": "python", "path": "", "factory": "build", **change}
     cls, params = MODELS.parse(section, "model")
     with pytest.raises(error, match=said):
         cls.build(params, "trained", 0)
