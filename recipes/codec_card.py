@@ -225,8 +225,8 @@ below the peak; lower is better, and silence has linear distance 1.
 
 Both controls are this architecture with weights that saw no sound, their codebooks filled by
 k-means on their own latents (as they come they are all zero). "starting values" is what the
-training started from (orthogonal filters, no biases), by another seed: its output follows its
-input, and it is the control to read the codec against. "library's random weights" is
+training started from (orthogonal filters, no biases), by another seed: its output does depend on
+its input, so it is the control to read the codec against. "library's random weights" is
 `EncodecModel(config)`; its biases outweigh sounds of this level, so its output hardly depends on
 the input.
 
