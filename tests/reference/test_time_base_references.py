@@ -162,3 +162,62 @@ def test_a_long_past_is_not_taken_for_an_endless_one():
     time = measure_time_base(as_model(LongSighted(), RATE), "layers.3")
     assert (time.hop, time.span, time.unbounded_past) == (1, 482, False)
     assert time.causal
+
+
+class Blocks(nn.Module):
+    """Frames of 50 samples written out again as 50 samples each: one step every 50 outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.analysis = nn.Conv1d(1, 3, 80, 50)
+        self.synthesis = nn.Conv1d(3, 50, 1)
+        self.last = nn.Identity()
+
+    def forward(self, x):
+        return self.last(self.synthesis(self.analysis(x)).transpose(1, 2).flatten(1)[:, None])
+
+
+def test_samples_that_step_in_blocks_have_the_period_of_a_block():
+    torch.manual_seed(0)
+    time = measure_time_base(as_model(Blocks(), RATE), "last")
+    # Output j hears samples 50 ⌊j / 50⌋ to 50 ⌊j / 50⌋ + 79, that is from j − 49 to j + 79.
+    assert time == TimeBase(RATE, Fraction(1), Fraction(15), Fraction(129))
+
+
+class Repeats(nn.Module):
+    """Repeats what is shorter than a second, as taggers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 2, 5)
+
+    def forward(self, x):
+        return self.conv(x.repeat(1, 1, -(-RATE // x.shape[-1]))[..., :RATE])
+
+
+def test_a_repeated_clip_is_not_taken_for_a_later_place():
+    torch.manual_seed(0)
+    model = as_model(Repeats(), RATE)
+    model.probe_samples = RATE
+    assert measure_time_base(model, "conv") == TimeBase(RATE).after_conv(5)
+    model = as_model(Repeats(), RATE)
+    model.probe_samples = RATE // 3
+    with pytest.raises(TapError, match="repeats"):
+        measure_time_base(model, "conv")
+
+
+class RowNorm(nn.Module):
+    """A two-dimensional batch norm over one row, whose gradient torch misreads when transposed."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 7, (1, 9), (1, 2), bias=False)
+        self.norm = nn.BatchNorm2d(7)
+
+    def forward(self, x):
+        return self.norm(self.conv(x[:, None]))
+
+
+def test_a_norm_over_one_row_hears_what_its_convolution_hears():
+    torch.manual_seed(0)
+    assert measure_time_base(as_model(RowNorm(), RATE), "norm") == TimeBase(RATE).after_conv(9, 2)

@@ -1,6 +1,7 @@
 """The stages that touch the model: recording response vectors, and fitting dictionaries to them."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -73,7 +74,9 @@ def record(listening: Listening, condition: Condition, folder: Path, progress: P
     total = sum(len(side) for side in listening.corpus(condition).sides.values())
     seen: set[str] = set()
     tick = ticker(progress, total)
-    try:
+    with ExitStack() as open_writers:
+        for writer in writers.values():
+            open_writers.callback(writer.close)
         for batch in _batches(listening.clips(condition), spec.record.batch_clips):
             seen.update(clip.recording_id for clip in batch)
             missing = [
@@ -84,12 +87,8 @@ def record(listening: Listening, condition: Condition, folder: Path, progress: P
                 for tap, wanted in zip(taps, missing, strict=True):
                     _add(writers[tap], batch, set(wanted), heard[tap].values, times[tap], spec)
             tick(len(seen))
-    except BaseException:
         for writer in writers.values():
-            writer.close()
-        raise
-    for writer in writers.values():
-        writer.finish()
+            writer.finish()
 
 
 def _widths(listening: Listening, condition: Condition, taps: list[str]) -> dict[str, int]:

@@ -12,6 +12,7 @@ import torch
 
 from auscult.core.errors import CheckpointError, ConfigError, MissingExtraError
 from auscult.core.rng import seed_of
+from auscult.models.initial import redraw_weights
 from auscult.models.weights import refuse_keys
 
 
@@ -108,4 +109,6 @@ def fresh(cls: Any, config: Any, seed: int) -> Any:
     """A model with newly drawn weights; torch's global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "weights"))
-        return cls(config).eval()
+        module = cls(config).eval()
+    redraw_weights(module, seed)
+    return module

@@ -1,4 +1,4 @@
-"""Networks that have learnt nothing but are alive: fresh weights, and statistics that fit them."""
+"""Networks that have learnt nothing but hear: fresh weights, and statistics that fit them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +14,13 @@ from auscult.core.rng import seed_of
 
 @torch.no_grad()
 def redraw_weights(module: nn.Module, seed: int) -> None:
-    """Re-initialise every layer that has ``reset_parameters``, under ``seed``.
+    """Draw every layer anew, under ``seed``; torch's global random state is left as it was.
 
-    A weight-normalised layer computes ``weight`` from what it stores, so its own initialiser would
-    write into a temporary tensor and change nothing; its weight is drawn here and handed to the
-    parametrisation. torch's global random state is left as it was.
+    Filters and matrices are drawn He-uniform and biases are zero. torch's own defaults shrink a
+    signal by √3 at each layer and add biases of up to 1 / √fan-in to it; of sound, which is quiet,
+    nothing is left: 0.06 % of the energy of a default EnCodec's latents depends on what it hears,
+    and a control that does not hear controls nothing. A weight-normalised layer computes ``weight``
+    from what it stores, so its weight is drawn here and handed to the parametrisation.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "weights"))
@@ -27,8 +29,13 @@ def redraw_weights(module: nn.Module, seed: int) -> None:
                 _redraw_parametrized(layer)
             elif hasattr(layer, "weight_v") and hasattr(layer, "weight_g"):
                 _redraw_weight_norm(layer)
+            elif isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
+                _draw(layer.weight)
+                _silence_biases(layer)
             elif callable(reset := getattr(layer, "reset_parameters", None)):
                 reset()
+                if isinstance(layer, nn.RNNBase):
+                    _silence_biases(layer)
 
 
 def _redraw_parametrized(layer: nn.Module) -> None:
@@ -37,7 +44,7 @@ def _redraw_parametrized(layer: nn.Module) -> None:
         drawn = torch.empty_like(getattr(layer, name))
         _draw(drawn)
         setattr(layer, name, drawn)
-    _redraw_bias(layer)
+    _silence_biases(layer)
 
 
 def _redraw_weight_norm(layer: Any) -> None:
@@ -45,7 +52,7 @@ def _redraw_weight_norm(layer: Any) -> None:
     _draw(direction)
     axes = [axis for axis in range(direction.ndim) if gain.shape[axis] == 1]
     gain.copy_(torch.linalg.vector_norm(direction, dim=axes, keepdim=True))
-    _redraw_bias(layer)
+    _silence_biases(layer)
 
 
 def _draw(weight: Tensor) -> None:
@@ -56,10 +63,10 @@ def _draw(weight: Tensor) -> None:
         nn.init.normal_(weight, std=0.1)
 
 
-def _redraw_bias(layer: nn.Module) -> None:
-    bias = getattr(layer, "bias", None)
-    if isinstance(bias, nn.Parameter):
-        nn.init.zeros_(bias)
+def _silence_biases(layer: nn.Module) -> None:
+    for name, parameter in layer.named_parameters(recurse=False):
+        if name.startswith("bias"):
+            nn.init.zeros_(parameter)
 
 
 @torch.no_grad()

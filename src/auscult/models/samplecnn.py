@@ -47,7 +47,7 @@ class FullSampleCNN(AudioModel):
         self.name = "samplecnn"
         self.labels = labels
         self.sample_rate = module.sample_rate
-        self.probe_samples = 3 * module.min_samples
+        self.probe_samples = 2 * module.min_samples
 
     @classmethod
     def build(cls, params: "FullSampleCNN.Params", weights: Weights, seed: int) -> "FullSampleCNN":

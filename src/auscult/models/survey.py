@@ -55,7 +55,7 @@ class _Watch:
         """Note who made the input, and that nobody has changed it in place since."""
         tensor = first_tensor((args, kwargs))
         maker = self._makers.get(id(tensor))
-        unchanged = maker is not None and maker[1] == maker[2]._version
+        unchanged = maker is not None and maker[1] == _changes(maker[2])
         self.fed_by[path] = maker[0] if maker is not None and unchanged else None
         shape = () if tensor is None else tuple(tensor.shape)
         self.shapes[path] = (shape, self.shapes.get(path, ((), ()))[1])
@@ -67,8 +67,13 @@ class _Watch:
             self.order.append(path)
         tensor = first_tensor(output)
         if tensor is not None:
-            self._makers[id(tensor)] = (path, tensor._version, tensor)
+            self._makers[id(tensor)] = (path, _changes(tensor), tensor)
             self.shapes[path] = (self.shapes[path][0], tuple(tensor.shape))
+
+
+def _changes(tensor: Tensor) -> int:
+    """How often a tensor was changed in place; torch does not count it for inference tensors."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def kind_of(module: nn.Module) -> str:

@@ -245,8 +245,7 @@ def _n_clips(tap: ResolvedTap, n_items: int, n_clips: int | None, measured: Meas
     if n_items % n_clips or not measured.folded:
         raise TapError(
             f"{tap.address} has {n_items} items for {n_clips} clips, and no proven place in time "
-            "for "
-            f"them; cut the clips to the length that the network takes at once"
+            f"for them; cut the clips to the length that the network takes at once"
         )
     return n_clips
 
@@ -267,10 +266,11 @@ def _copied(
         # Tensors made under inference_mode could never be trained on.
         with torch.inference_mode(False), torch.no_grad():
             own = torch.empty(view.shape, dtype=dtype, device=tensor.device).copy_(view)
+            values = by_clip(own.flatten(2), n_clips)
     else:
         plain = unfolded_view(with_plain_gradient(tensor), layout)
         own = plain.clone(memory_format=torch.contiguous_format)
-    values = by_clip(own.flatten(2), n_clips)
+        values = by_clip(own.flatten(2), n_clips)
     # One reduction costs less than a mask; a sum may overflow where no value does, so look again.
     if not torch.isfinite(values.sum()) and not torch.isfinite(values).all():
         raise TapError(f"{tap.address} said values that are not finite numbers")

@@ -36,8 +36,8 @@ def regular_time(reading: Reading, sample_rate: int, n_samples: int) -> TimeBase
         heard = supports(reading, list(range(start, min(n_frames, start + width))))
         clear = [support for support in heard if support.last < end]
         found = _periodic(clear, sample_rate)
-        if found is not None:
-            return found if _fits_elsewhere(reading, found) else None
+        if found is not None and _fits_elsewhere(reading, found):
+            return found
         same = sum(a.last == b.last for a, b in pairwise(clear))
         if n_frames <= _FEW and width >= n_frames:
             return _one_sided(heard, end, sample_rate)

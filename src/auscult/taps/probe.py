@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from weakref import WeakKeyDictionary
 
+import torch
+
 from auscult.core.errors import AuscultError, SilentTapError, TapError
 from auscult.core.timebase import TimeBase
 from auscult.models.base import AudioModel
@@ -135,6 +137,7 @@ def _is_equal(declared: TimeBase, measured: TimeBase) -> bool:
     return flags and (declared.hop, _edges(declared)) == (measured.hop, _edges(measured))
 
 
+@torch.inference_mode(False)
 def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Measured:
     """Try longer and longer clips until enough frames lie clear of both ends."""
     check_survey(model, [tap])

@@ -1,0 +1,183 @@
+"""Bringing one's own network: files, packages, seeds, and what is refused."""
+
+import sys
+
+import pytest
+import torch
+
+from auscult.core.errors import ConfigError, UnknownNameError, UserError
+from auscult.models.base import MODELS
+from auscult.taps.capture import run_capture
+from auscult.taps.probe import time_base
+
+NET = """
+import torch
+class Net(torch.nn.Module):
+    sample_rate = 1000
+    labels = ("low", "high")
+    def __init__(self, width=4):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(1, width, 5, 2)
+        self.norm = torch.nn.BatchNorm1d(width)
+        self.back = torch.nn.ConvTranspose1d(width, 1, 5, 2)
+    def encode(self, x):
+        return self.norm(self.conv(x))
+    def round(self, z):
+        return torch.round(4 * z) / 4
+    def decode(self, z):
+        return self.back(z)
+    def forward(self, x):
+        return self.decode(self.round(self.encode(x)))
+def make(width=4, random=False, seed=None):
+    net = Net(width)
+    net.asked = (random, seed)
+    return net
+"""
+
+
+def build(path, weights="trained", seed=0, **more):
+    section = {"type": "python", "path": str(path), "factory": "make", **more}
+    cls, params = MODELS.parse(section, "model")
+    return cls.build(params, weights, seed)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(NET)
+    return path
+
+
+def test_a_lone_file_is_found_from_the_working_folder(file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    assert build("net.py").sample_rate == 1000
+
+
+def test_two_files_of_one_name_do_not_meet(tmp_path):
+    for width in (2, 3):
+        (tmp_path / str(width)).mkdir()
+        text = NET.replace("width=4", f"width={width}")
+        (tmp_path / str(width) / "model.py").write_text(text)
+    widths = [build(tmp_path / str(w) / "model.py").module.conv.out_channels for w in (2, 3)]
+    assert widths == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "where"), [("one", "one"), ("two", "two/deep/net.py"), ("three", "three.deep.net")]
+)
+def test_a_package_keeps_its_relative_imports(tmp_path, monkeypatch, name, where):
+    folder = tmp_path / f"own_package_{name}"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "__init__.py").write_text("from .deep.net import make\n")
+    (folder / "deep" / "__init__.py").write_text("")
+    (folder / "deep" / "net.py").write_text("from .sizes import WIDTH\n" + NET)
+    (folder / "deep" / "sizes.py").write_text("WIDTH = 4\n")
+    monkeypatch.chdir(tmp_path)
+    assert build(f"own_package_{where}").name == "make"
+
+
+def test_the_search_path_is_as_before(file):
+    before = list(sys.path)
+    build(file)
+    assert sys.path == before
+
+
+def test_a_module_beside_the_file_is_found(file):
+    (file.parent / "beside_the_file.py").write_text("WIDTH = 7\n")
+    file.write_text(
+        NET + "\ndef make():\n    from beside_the_file import WIDTH\n    return Net(WIDTH)\n"
+    )
+    assert build(file).module.conv.out_channels == 7
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("import nothing_of_this_name", "nothing_of_this_name"), ("def make(:", "SyntaxError")],
+)
+def test_a_file_that_cannot_be_imported_says_why(tmp_path, text, said):
+    (tmp_path / "net.py").write_text(text)
+    with pytest.raises(UserError, match=said):
+        build(tmp_path / "net.py")
+
+
+def test_a_module_that_does_not_exist_is_a_wrong_setting():
+    with pytest.raises(ConfigError, match=r"no module 'no\.such\.thing'"):
+        build("no.such.thing")
+
+
+def test_a_network_that_names_no_rate_must_be_told_it(file):
+    file.write_text(NET.replace("sample_rate = 1000", "pass"))
+    with pytest.raises(ConfigError, match="sample_rate"):
+        build(file)
+    assert build(file, sample_rate=500).sample_rate == 500
+
+
+def test_two_rates_that_differ_are_refused(file):
+    with pytest.raises(ConfigError, match=r"500 Hz.*1000 Hz"):
+        build(file, sample_rate=500)
+
+
+def test_the_factory_s_own_randomness_is_asked_for_and_seeded(file):
+    model = build(file, "random", 5, weights_argument="random")
+    assert model.module.asked == (True, 5)
+    assert build(file, "trained", 5, weights_argument="random").module.asked == (False, None)
+
+
+def test_random_weights_come_with_statistics_that_fit_them(file):
+    model = build(file, "random", 1)
+    normed = run_capture(model, model.probe_sound(n_clips=4, seed=1), ["norm"])["norm"].values
+    assert normed.mean((0, 1)).abs().max() < 0.1
+    assert (normed.std((0, 1)) - 1).abs().max() < 0.1
+    assert not model.module.norm.training
+
+
+def test_a_codec_s_methods_are_taps_with_roles(file):
+    model = build(file, encode="encode", quantise=["round"], decode="decode")
+    x = model.probe_sound()
+    latent = model.module.norm(model.module.conv(x))
+    heard = run_capture(model, x, ["latent", "latent.q"])
+    torch.testing.assert_close(heard["latent"].values, latent.transpose(1, 2).detach())
+    quantised = model.module.round(latent).transpose(1, 2)
+    torch.testing.assert_close(heard["latent.q"].values, quantised.detach())
+    torch.testing.assert_close(model.codec.quantise(latent), model.module.round(latent))
+
+
+def test_what_lies_behind_a_quantiser_is_placed_through_the_latents(file):
+    model = build(file, encode="encode", quantise="round", decode="decode")
+    here = time_base(model, "back")
+    # Two convolutions of five with a hop of two, there and back: nine samples around each.
+    assert (here.hop, here.offset, here.span) == (1, 0, 9)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"encode": "encode"}, "encode and decode"),
+        ({"quantise": "round"}, "quantise needs encode and decode"),
+    ],
+)
+def test_half_a_codec_is_refused(file, more, said):
+    with pytest.raises(ConfigError, match=said):
+        build(file, **more)
+
+
+def test_a_misspelled_method_names_the_nearest(file):
+    with pytest.raises(UnknownNameError, match="'encode'"):
+        build(file, encode="enocde", decode="decode")
+
+
+def test_another_method_can_stand_for_forward(file):
+    model = build(file, forward=["encode", "round"])
+    assert "back" not in {tap.path for tap in model.taps()}
+
+
+def test_a_declared_layout_is_used(tmp_path):
+    text = NET.replace("return self.norm(self.conv(x))", "return self.norm(self.conv(x)) * 1")
+    (tmp_path / "net.py").write_text(text)
+    model = build(tmp_path / "net.py", layouts={"c*": "btc"})
+    heard = run_capture(model, model.probe_sound(), ["conv:in"])["conv:in"]
+    assert heard.values.shape == (1, 1, 1000)
+
+
+def test_labels_are_taken_over(file):
+    assert build(file).labels == ("low", "high")
