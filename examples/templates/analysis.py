@@ -4,17 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from auscult.analyses.base import (
-    ANALYSES,
-    Analysis,
-    Condition,
-    Context,
-    Measurement,
-    Result,
-    numbers_table,
-    sample,
-    verdict_of,
-)
+from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.reading import numbers_table, sample, verdict_of
 from auscult.blocks import Block, Finding
 from auscult.core.config import Config
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
 
-from auscult.blocks import Block, Clip, Table, Verdict
+from auscult.blocks import Block, Clip, Finding, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import ConfigError, InvariantError
+from auscult.core.errors import InvariantError
 from auscult.core.registry import Registry
 from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
@@ -24,6 +23,15 @@ from auscult.store.reader import ActivationStore
 ANALYSES: Registry["Analysis"] = Registry("analysis", "auscult.analyses")
 
 Split = Literal["train", "test"]
+DictionaryOf = Literal["responses", "generators"]
+ControlWeights = Weights | Literal["random-matched", "rare", "rare-matched", "tail"]
+"""Weights of a control.
+
+Beyond those of every model family, first layers that keep the rest of the trained network (METHODS
+A-14): filters drawn at random with the trained ones' singular values; filters for waveform shapes
+rare in the sounds, with the trained ones' norms or also their singular values; patches from the
+tail of the sounds' distribution.
+"""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,11 +41,12 @@ class Condition:
     The base condition is what the user asked about, the others are controls.
 
     Attributes:
-        weights: Of the model: as asked for, drawn afresh, or shuffled within each tensor.
+        weights: Of the model: as asked for, drawn afresh, shuffled within each tensor, or with
+            another first layer.
         sounds: ``real`` for the spec's own, else the name of a stimulus (``noise``, ``flat``, …).
     """
 
-    weights: Weights = "trained"
+    weights: ControlWeights = "trained"
     sounds: str = "real"
 
     def __str__(self) -> str:
@@ -81,13 +90,57 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """How a measurement stands against its controls: what the page says and the ledger keeps.
+
+    Attributes:
+        sentence: The answer in plain words, with its number.
+        measurement: What was measured, with its controls.
+        verdict: Against the controls.
+        reason: The rule that gave the verdict.
+        claim: Id in the claims ledger (METHODS §10), or "" for what no claim is about.
+    """
+
+    sentence: str
+    measurement: Measurement
+    verdict: Verdict
+    reason: str
+    claim: str = ""
+
+    def finding(self) -> Finding:
+        """As the page shows it."""
+        one = self.measurement
+        within = ""
+        if one.interval is not None:
+            within = f" ({one.text(one.interval[0])} to {one.text(one.interval[1])})"
+        return Finding(
+            self.sentence,
+            one.text() + within,
+            "; ".join(f"{name}: {one.text(value)}" for name, value in one.controls.items()),
+            self.verdict,
+            one.published,
+            self.claim,
+            self.reason,
+        )
+
+
+@dataclass(frozen=True)
 class Result:
-    """What an analysis found: measurements with controls, arrays, and facts for its view."""
+    """What an analysis found.
+
+    Attributes:
+        measurements: Every number, with its controls.
+        arrays: What its pictures are drawn from.
+        facts: What else its view needs, as JSON types.
+        blocks: Blocks that only the running analysis could make.
+        judgements: The verdicts; their measurements need not stand in ``measurements`` again.
+    """
 
     measurements: tuple[Measurement, ...]
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     blocks: tuple[Block, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +171,7 @@ class Context(Protocol):
     taps: Sequence[str]
     """Addresses of the recorded taps."""
 
-    def model(self, weights: Weights = "trained") -> AudioModel:
+    def model(self, weights: ControlWeights = "trained") -> AudioModel:
         """The model under some weights."""
         ...
 
@@ -132,12 +185,25 @@ class Context(Protocol):
         """Recorded response vectors; all of them, or those of one side of the split."""
         ...
 
-    def dictionary_names(self, of: Literal["responses", "generators"]) -> list[str]:
-        """Names of the trained dictionaries of one kind, in the spec's order."""
+    def dictionary_names(self, of: DictionaryOf) -> list[str]:
+        """Names of the spec's dictionaries of one kind, in its order."""
         ...
 
-    def dictionaries(self, name: str, tap: str, condition: Condition = BASE) -> list[Dictionary]:
-        """The dictionaries of that name, one per seed (one only under a control condition)."""
+    def lag(self, name: str) -> int:
+        """Frames between the two ends of the generators that a dictionary is fitted to.
+
+        0 for a dictionary of response vectors.
+        """
+        ...
+
+    def dictionaries(
+        self, name: str, tap: str, condition: Condition = BASE, split: Split = "train"
+    ) -> list[Dictionary]:
+        """The dictionaries of that name, fitted now unless they are there already.
+
+        One per seed; one only under a control condition. Those of the test side are the same fit
+        to disjoint recordings, under a seed of its own: one, of the base condition.
+        """
         ...
 
     def clip_ids(self, split: Split = "test", condition: Condition = BASE) -> list[str]:
@@ -152,15 +218,24 @@ class Context(Protocol):
         """Every response vector of one clip, computed anew (the store may hold a sample only)."""
         ...
 
-    def hear(self, tap: str, waveform: np.ndarray, weights: Weights = "trained") -> Responses:
+    def hear(
+        self, tap: str, waveform: np.ndarray, weights: ControlWeights = "trained"
+    ) -> Responses:
         """Response vectors to sounds made up by the analysis.
 
         ``[batch time]`` at the model's rate.
         """
         ...
 
-    def clip(self, clip_id: str, start_s: float, stop_s: float, label: str) -> Clip:
-        """A stretch of a clip of the base condition that the page will play."""
+    def clip(
+        self,
+        clip_id: str,
+        start_s: float,
+        stop_s: float,
+        label: str,
+        condition: Condition = BASE,
+    ) -> Clip:
+        """A stretch of a recorded clip that the page will play."""
         ...
 
     def advance(self, share: float) -> None:
@@ -197,94 +272,3 @@ class Analysis(ABC):
     @abstractmethod
     def view(self, result: Result) -> list[Block]:
         """Show the answer: findings first."""
-
-
-def chosen_dictionary(context: Context, asked: str | None) -> str:
-    """The dictionary of response vectors that was asked for, or the first.
-
-    Raises:
-        ConfigError: The spec fits none to response vectors, or not this one.
-    """
-    names = context.dictionary_names("responses")
-    if not names or (asked is not None and asked not in names):
-        fitted = ", ".join(repr(name) for name in names) or "none"
-        raise ConfigError(
-            f"there is no dictionary {asked or 'of response vectors'}; fitted to responses: "
-            f"{fitted}"
-        )
-    return asked or names[0]
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Response vectors with where they come from.
-
-    Attributes:
-        values: Response vectors.
-        clip_ids: The clip of each.
-        frames: The frame of each within its clip.
-        recording_ids: The recording of each, the unit of the bootstrap.
-    """
-
-    values: Float[np.ndarray, "n d_in"]
-    clip_ids: Shaped[np.ndarray, " n"]
-    frames: Int[np.ndarray, " n"]
-    recording_ids: Shaped[np.ndarray, " n"]
-
-
-def sample(store: ActivationStore, most: int) -> Sample:
-    """Take at most so many vectors of a store, evenly spread over it."""
-    count = min(most, store.n_vectors)
-    rows = np.linspace(0, store.n_vectors - 1, count).astype(np.int64)
-    located, frames = store.locate(rows)
-    recordings = {clip.clip_id: clip.recording_id for clip in store.clips}
-    return Sample(
-        store.rows(rows).astype(np.float32),
-        np.array(located),
-        np.asarray(frames, dtype=np.int64),
-        np.array([recordings[clip_id] for clip_id in located]),
-    )
-
-
-def pooled(values: Float[np.ndarray, "lane frame"], most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Shorten lanes for a picture.
-
-    The value farthest from 0 of each stretch, and its middle frame.
-    """
-    n_frames = values.shape[1]
-    edges = np.linspace(0, n_frames, min(most, n_frames) + 1).astype(np.int64)
-    middles = (edges[:-1] + edges[1:] - 1) // 2
-    high = np.maximum.reduceat(values, edges[:-1], axis=1)
-    low = np.minimum.reduceat(values, edges[:-1], axis=1)
-    return np.where(high >= -low, high, low), middles
-
-
-OWN = "as asked for"
-"""Name of the base condition in pictures and tables."""
-
-
-def numbers_table(measurements: Sequence[Measurement]) -> Table:
-    """Every number with all its controls, one column each."""
-    columns = tuple(dict.fromkeys(name for one in measurements for name in one.controls))
-    rows = tuple(
-        (one.tap, one.name, one.value, *(one.controls.get(name) for name in columns))
-        for one in measurements
-    )
-    return Table("Numbers and their controls", ("tap", "measure", OWN, *columns), rows)
-
-
-def verdict_of(
-    value: float, controls: Sequence[float], better: Literal["more", "less"], margin: float
-) -> Verdict:
-    """Judge a value against its controls.
-
-    It holds when it beats every control by more than ``margin`` (in the value's own unit), is
-    explained by a control that comes within the margin, and does not hold when a control beats it.
-    """
-    sign = 1.0 if better == "more" else -1.0
-    gap = min(sign * (value - control) for control in controls)
-    if not np.isfinite(gap):
-        return "cannot be tested here"
-    if gap > margin:
-        return "holds"
-    return "explained by control" if gap >= -margin else "does not hold"

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from auscult.analyses.base import Context, Sample
+from auscult.analyses.base import Context
+from auscult.analyses.reading import Sample
 from auscult.blocks import Axis, Clip, ClipGrid, Curve, Series, SmallMultiples
 from auscult.core.timebase import TimeBase
 from auscult.measures.fragment_spectra import mean_spectrum, ratio_spectrum, smoothed

@@ -11,15 +11,9 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 
-from auscult.analyses.base import (
-    ANALYSES,
-    BASE,
+from auscult.analyses.base import ANALYSES, BASE, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.reading import (
     OWN,
-    Analysis,
-    Condition,
-    Context,
-    Measurement,
-    Result,
     Sample,
     chosen_dictionary,
     numbers_table,

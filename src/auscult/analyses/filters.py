@@ -7,16 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from auscult.analyses.base import (
-    ANALYSES,
-    OWN,
-    Analysis,
-    Condition,
-    Context,
-    Measurement,
-    Result,
-    verdict_of,
-)
+from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.reading import OWN, verdict_of
 from auscult.blocks import (
     Axis,
     Block,

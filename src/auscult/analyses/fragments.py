@@ -13,19 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from auscult.analyses.base import (
-    ANALYSES,
-    BASE,
-    Analysis,
-    Condition,
-    Context,
-    Measurement,
-    Result,
-    chosen_dictionary,
-    pooled,
-    sample,
-    verdict_of,
-)
+from auscult.analyses.base import ANALYSES, BASE, Analysis, Condition, Context, Measurement, Result
 from auscult.analyses.cards import (
     Corpus,
     Places,
@@ -33,6 +21,7 @@ from auscult.analyses.cards import (
     fragment_shapes,
     fragment_spectrum,
 )
+from auscult.analyses.reading import chosen_dictionary, pooled, sample, verdict_of
 from auscult.blocks import (
     Axis,
     Bars,

@@ -8,17 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 
-from auscult.analyses.base import (
-    ANALYSES,
-    BASE,
-    OWN,
-    Analysis,
-    Condition,
-    Context,
-    Measurement,
-    Result,
-    chosen_dictionary,
-)
+from auscult.analyses.base import ANALYSES, BASE, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.reading import OWN, chosen_dictionary
 from auscult.blocks import Axis, Block, Curve, Finding, Heatmap, Histogram, Series, Table, Text
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

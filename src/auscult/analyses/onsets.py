@@ -6,16 +6,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auscult.analyses.base import (
-    ANALYSES,
-    Analysis,
-    Condition,
-    Context,
-    Measurement,
-    Result,
-    chosen_dictionary,
-    verdict_of,
-)
+from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.reading import chosen_dictionary, verdict_of
 from auscult.blocks import Axis, Bars, Block, ClipGrid, Finding, Table, Text
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

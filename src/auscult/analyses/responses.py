@@ -6,19 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from auscult.analyses.base import (
-    ANALYSES,
-    BASE,
-    OWN,
-    Analysis,
-    Condition,
-    Context,
-    Measurement,
-    Result,
-    numbers_table,
-    sample,
-    verdict_of,
-)
+from auscult.analyses.base import ANALYSES, BASE, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.reading import OWN, numbers_table, sample, verdict_of
 from auscult.blocks import Axis, Block, Finding, Histogram, Text
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
