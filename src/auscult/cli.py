@@ -179,8 +179,7 @@ class _Bars:
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task: Any = None
-        self._stage = ""
+        self._open: list[tuple[str, Any]] = []
 
     def __enter__(self) -> "_Bars":
         self._bars.start()
@@ -190,19 +189,19 @@ class _Bars:
         self._bars.stop()
 
     def begin(self, stage: str) -> None:
-        """A stage begins."""
-        self._stage = stage
-        self._task = self._bars.add_task(stage, total=1.0)
+        """A stage begins, possibly within another."""
+        self._open.append((stage, self._bars.add_task(stage, total=1.0)))
 
     def advance(self, share: float) -> None:
         """So much of it is done."""
-        self._bars.update(self._task, completed=share)
+        self._bars.update(self._open[-1][1], completed=share)
 
     def end(self, reused: bool) -> None:
         """It is finished."""
-        self._bars.update(self._task, completed=1.0)
+        stage, task = self._open.pop()
+        self._bars.update(task, completed=1.0)
         if not self._console.is_terminal:
-            typer.echo(f"{'found' if reused else 'done '}  {self._stage}", err=True)
+            typer.echo(f"{'found' if reused else 'done '}  {stage}", err=True)
 
 
 def _render(folder: Path, bars: _Bars) -> Path:

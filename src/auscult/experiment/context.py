@@ -1,13 +1,19 @@
 """What analyses ask of a running experiment; see :class:`auscult.analyses.base.Context`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
-from auscult.analyses.base import BASE, ClipSound, Condition, Split
+from auscult.analyses.base import (
+    BASE,
+    ClipSound,
+    Condition,
+    ControlWeights,
+    DictionaryOf,
+    Split,
+)
 from auscult.blocks import Clip
 from auscult.core.errors import UnknownNameError
 from auscult.core.responses import Responses
@@ -15,9 +21,11 @@ from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary
 from auscult.experiment.listening import Listening, stacked
 from auscult.experiment.spec import DictionarySpec
-from auscult.experiment.stages import load_fitted, tap_folder
-from auscult.models.base import AudioModel, Weights
+from auscult.experiment.stages import tap_folder
+from auscult.models.base import AudioModel
 from auscult.store.reader import ActivationStore
+
+Fitted = Callable[[Condition, str, DictionarySpec, Split], list[Dictionary]]
 
 
 class RunContext:
@@ -26,27 +34,29 @@ class RunContext:
     Args:
         listening: Models and sounds.
         recorded: Folder of the recording of each condition.
-        fitted: Folder of the dictionaries by condition, tap and kind of vector.
+        fitted: Gives the dictionaries of a condition, tap, entry of the spec and side of the split;
+            fits those that are not there yet.
         advance: Receives the share of the analysis that is done.
     """
 
     def __init__(
         self,
         listening: Listening,
-        recorded: dict[Condition, Path],
-        fitted: dict[tuple[Condition, str, str, int], Path],
+        recorded: Mapping[Condition, Path],
+        fitted: Fitted,
         advance: Callable[[float], None],
     ) -> None:
         self._listening = listening
         self._recorded = recorded
         self._fitted = fitted
+        self._entries = {entry.name: entry for entry in listening.spec.dictionaries}
         self.advance = advance
         self.seed = listening.spec.seed
         self.taps: Sequence[str] = [tap.address for tap in listening.taps]
         self._times = listening.times()
         self._stores: dict[tuple[str, Condition], ActivationStore] = {}
 
-    def model(self, weights: Weights = "trained") -> AudioModel:
+    def model(self, weights: ControlWeights = "trained") -> AudioModel:
         """The model under some weights."""
         return self._listening.model(weights)
 
@@ -60,9 +70,7 @@ class RunContext:
         """Recorded response vectors; all of them, or those of one side of the split."""
         key = (tap, condition)
         if key not in self._stores:
-            if condition not in self._recorded:
-                known = [str(done) for done in self._recorded]
-                raise UnknownNameError("recorded condition", str(condition), known)
+            self._must_be_recorded(condition)
             folder = self._recorded[condition] / tap_folder(tap)
             self._stores[key] = ActivationStore.open(folder)
         store = self._stores[key]
@@ -71,21 +79,34 @@ class RunContext:
         side = self._listening.corpus(condition).sides[split]
         return store.select([recording.recording_id for recording in side])
 
-    def dictionary_names(self, of: Literal["responses", "generators"]) -> list[str]:
-        """Names of the fitted dictionaries of one kind, in the spec's order."""
-        return [entry.name for entry in self._listening.spec.dictionaries if entry.of == of]
+    def dictionary_names(self, of: DictionaryOf) -> list[str]:
+        """Names of the spec's dictionaries of one kind, in its order."""
+        return [entry.name for entry in self._entries.values() if entry.of == of]
 
-    def dictionaries(self, name: str, tap: str, condition: Condition = BASE) -> list[Dictionary]:
-        """The dictionaries of that name.
+    def lag(self, name: str) -> int:
+        """Frames between the two ends of a dictionary's generators; 0 for response vectors."""
+        entry = self._entry(name)
+        return entry.lag if entry.of == "generators" else 0
 
-        One per seed, under a control condition only the first seed's.
+    def _entry(self, name: str) -> DictionarySpec:
+        if name not in self._entries:
+            raise UnknownNameError("dictionary", name, self._entries)
+        return self._entries[name]
+
+    def dictionaries(
+        self, name: str, tap: str, condition: Condition = BASE, split: Split = "train"
+    ) -> list[Dictionary]:
+        """The dictionaries of that name, fitted now unless they are there already.
+
+        One per seed; one only under a control condition and on the test side.
         """
-        entries = {entry.name: entry for entry in self._listening.spec.dictionaries}
-        if name not in entries:
-            raise UnknownNameError("dictionary", name, entries)
-        entry = entries[name]
-        folder = self._fitted[condition, tap, entry.of, entry.lag]
-        return load_fitted(folder, name, seeds_for(self._listening, condition, entry))
+        self._must_be_recorded(condition)
+        return self._fitted(condition, tap, self._entry(name), split)
+
+    def _must_be_recorded(self, condition: Condition) -> None:
+        if condition not in self._recorded:
+            known = [str(done) for done in self._recorded]
+            raise UnknownNameError("recorded condition", str(condition), known)
 
     def clip_ids(self, split: Split = "test", condition: Condition = BASE) -> list[str]:
         """Ids of the clips of one side of the split, in order."""
@@ -105,7 +126,9 @@ class RunContext:
         heard: Responses = self._listening.hear(tap, stacked([clip]), condition.weights)
         return heard
 
-    def hear(self, tap: str, waveform: np.ndarray, weights: Weights = "trained") -> Responses:
+    def hear(
+        self, tap: str, waveform: np.ndarray, weights: ControlWeights = "trained"
+    ) -> Responses:
         """Response vectors to sounds made up by the analysis.
 
         ``[batch time]`` at the model's rate.
@@ -117,15 +140,17 @@ class RunContext:
         )
         return heard
 
-    def clip(self, clip_id: str, start_s: float, stop_s: float, label: str) -> Clip:
-        """A stretch of a clip of the base condition that the page will play."""
-        clip = self._listening.clip(BASE, clip_id)
+    def clip(
+        self,
+        clip_id: str,
+        start_s: float,
+        stop_s: float,
+        label: str,
+        condition: Condition = BASE,
+    ) -> Clip:
+        """A stretch of a recorded clip that the page will play."""
+        clip = self._listening.clip(condition, clip_id)
         length = clip.n_valid / clip.audio.sample_rate
         start = min(max(0.0, start_s), length)
-        return Clip(clip_id, start, min(max(stop_s, start), length), label)
-
-
-def seeds_for(listening: Listening, condition: Condition, entry: DictionarySpec) -> tuple[int, ...]:
-    """The seeds that a dictionary is trained under; a control condition has the first only."""
-    seeds = listening.spec.train.seeds
-    return seeds[: entry.n_seeds] if condition == BASE else seeds[:1]
+        played = self._listening.played(condition, clip_id)
+        return Clip(played, start, min(max(stop_s, start), length), label)

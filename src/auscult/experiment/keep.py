@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from auscult.analyses.base import BASE, Analysis, Result
+from auscult.analyses.base import Analysis, Result
 from auscult.blocks import clips_in, load_blocks, save_blocks
 from auscult.core.manifest import digest_of
 from auscult.core.tensors import write_arrays, write_json
@@ -25,6 +25,7 @@ def keep_result(folder: Path, name: str, analysis: Analysis, result: Result) -> 
             "question": analysis.question,
             "source": analysis.source,
             "measurements": measurements,
+            "judgements": [_finite(asdict(one)) for one in result.judgements],
             "facts": _finite(dict(result.facts)),
         },
     )
@@ -67,7 +68,7 @@ def keep_clips(
 def _write_clip(folder: Path, clip_id: str, listening: Listening) -> dict[str, object]:
     import soundfile
 
-    clip = listening.clip(BASE, clip_id)
+    clip = listening.clip_played(clip_id)
     samples = clip.audio.samples[:, : clip.n_valid]
     peak = float(np.abs(samples).max(initial=0.0))
     gain = min(1.0, 0.999 / peak) if peak > 0 else 1.0  # 16 bits cannot hold more than full scale

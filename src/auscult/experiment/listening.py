@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from auscult.analyses.base import BASE, Condition, Split
+from auscult.analyses.base import BASE, Condition, ControlWeights, Split
 from auscult.core.errors import AudioError
 from auscult.core.manifest import digest_of
 from auscult.core.timebase import TimeBase
+from auscult.experiment.first_layer import is_first_layer_only, redraw_first_layer
 from auscult.experiment.spec import Spec
 from auscult.models.base import AudioModel, Weights
 from auscult.sounds.base import SOUNDS, Recording, Skipped, SoundClip, SoundSource, clips, split
@@ -24,6 +25,7 @@ from auscult.taps.probe import time_base
 from auscult.taps.table import Receipt, receipt
 
 _REMEMBERED_RECORDINGS = 16
+_DERIVED = ("phase-randomised", "time-shuffled")
 
 
 @dataclass(frozen=True)
@@ -49,28 +51,36 @@ class Listening:
         self.spec = spec
         self.skipped: dict[str, Skipped] = {}
         self._unusable: set[str] = set()
-        self._models: dict[Weights, AudioModel] = {}
+        self._models: dict[ControlWeights, AudioModel] = {}
+        self._digests: dict[ControlWeights, str] = {}
         self._corpora: dict[Condition, Corpus] = {}
         self._cut: OrderedDict[tuple[Condition, str], list[SoundClip]] = OrderedDict()
 
-    def weights_of(self, condition: Condition) -> Weights:
-        """What the spec loads for a condition.
-
-        A spec that asks for random weights has no trained ones.
-        """
-        own = self.spec.model_part()[2]
-        return own if condition.weights == "trained" else condition.weights
-
-    def model(self, weights: Weights = "trained") -> AudioModel:
+    def model(self, weights: ControlWeights = "trained") -> AudioModel:
         """The model, in eval mode; the same object for the same weights."""
-        cls, params, own = self.spec.model_part()
+        own = self.spec.model_part()[2]
         wanted = own if weights == "trained" else weights
         if wanted not in self._models:
-            self._models[wanted] = cls.build(params, wanted, self.spec.seed)
+            self._models[wanted] = self._built(wanted, own)
         return self._models[wanted]
 
-    def digest(self, weights: Weights) -> str:
+    def _built(self, weights: ControlWeights, own: Weights) -> AudioModel:
+        cls, params, _ = self.spec.model_part()
+        seed = self.spec.seed
+        if not is_first_layer_only(weights):
+            return cls.build(params, weights, seed)  # type: ignore[arg-type]
+        model = cls.build(params, own, seed)
+        sounds = (clip.audio.samples for clip in self.clips(BASE, "train"))
+        redraw_first_layer(model, weights, sounds, seed)
+        return model
+
+    def digest(self, weights: ControlWeights) -> str:
         """SHA-256 over the names and contents of every tensor of the model."""
+        if weights not in self._digests:
+            self._digests[weights] = self._digest(weights)
+        return self._digests[weights]
+
+    def _digest(self, weights: ControlWeights) -> str:
         told = hashlib.sha256()
         for name, tensor in sorted(self.model(weights).module.state_dict().items()):
             told.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -86,7 +96,7 @@ class Listening:
         """Time base of each tap by address."""
         return {tap.address: time_base(self.model(), tap.point) for tap in self.taps}
 
-    def receipts(self, weights: Weights) -> list[Receipt]:
+    def receipts(self, weights: ControlWeights) -> list[Receipt]:
         """What each address stands for in this model.
 
         With a hash of its values on a fixed probe.
@@ -115,7 +125,7 @@ class Listening:
             raise AudioError(f"no usable sound is left in {where}{self._reasons()}")
         shares = {"train": self.spec.split.train, "test": self.spec.split.test}
         sides = split(recordings, shares, self.spec.seed, group=self.spec.split.group)
-        if condition != BASE and condition.sounds == "real":
+        if condition != BASE and condition.sounds in ("real", *_DERIVED):
             sides = {
                 side: _first(kept, shares[side], self.spec.controls.recordings)
                 for side, kept in sides.items()
@@ -146,7 +156,7 @@ class Listening:
     def _stimulus(self, condition: Condition) -> tuple[type[SoundSource], Any]:
         """A stimulus as long and as many as the control conditions ask for, at the model's rate."""
         controls = self.spec.controls
-        if condition.sounds in ("phase-randomised", "time-shuffled"):
+        if condition.sounds in _DERIVED:
             section: dict[str, Any] = {"type": condition.sounds, "of": self.spec.sounds}
         else:
             section = {
@@ -192,7 +202,21 @@ class Listening:
         self._cut.move_to_end(key)
         return next(clip for clip in self._cut[key] if clip.clip_id == clip_id)
 
-    def hear(self, tap: str, waveform: Tensor, weights: Weights) -> Any:
+    def played(self, condition: Condition, clip_id: str) -> str:
+        """The name under which pages play a clip: its own, or the stimulus' name before it."""
+        return clip_id if condition.sounds == "real" else f"{condition.sounds}:{clip_id}"
+
+    def clip_played(self, name: str) -> SoundClip:
+        """The clip that :meth:`played` gave this name."""
+        for condition in self._corpora:
+            prefix = f"{condition.sounds}:"
+            if condition.sounds != "real" and name.startswith(prefix):
+                known = {r.recording_id for r in self.corpus(condition).recordings}
+                if name.removeprefix(prefix).rpartition("#")[0] in known:
+                    return self.clip(condition, name.removeprefix(prefix))
+        return self.clip(BASE, name)
+
+    def hear(self, tap: str, waveform: Tensor, weights: ControlWeights) -> Any:
         """Responses of one tap to a batch of waveforms ``[batch channel time]``."""
         return run_capture(self.model(weights), waveform, [tap])[tap]
 

@@ -6,7 +6,11 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """Receives the course of a run: a stage begins, advances by shares of itself, and ends."""
+    """Receives the course of a run: a stage begins, advances by shares of itself, and ends.
+
+    A stage may begin within another (an analysis has a dictionary fitted); what is said then is
+    about the inner one until it ends.
+    """
 
     def begin(self, stage: str) -> None:
         """A stage begins."""

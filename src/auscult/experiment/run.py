@@ -1,24 +1,25 @@
 """The only entry: a spec goes in, a run folder comes out."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from auscult.analyses.base import BASE, Analysis, Condition
+from auscult.analyses.base import BASE, Analysis, Condition, Split
 from auscult.blocks import Block, load_blocks
 from auscult.core.config import Config
 from auscult.core.errors import StoreError, UnknownNameError
 from auscult.core.manifest import digest_of, digests_below, environment
 from auscult.core.tensors import read_json, write_json
-from auscult.dictionaries.base import Provenance
-from auscult.experiment.context import RunContext, seeds_for
+from auscult.dictionaries.base import Dictionary, Provenance
+from auscult.experiment.context import RunContext
 from auscult.experiment.keep import keep_clips, keep_result
 from auscult.experiment.listening import Listening
 from auscult.experiment.progress import Progress, Silent
 from auscult.experiment.spec import DictionarySpec, Spec, read_spec
-from auscult.experiment.stages import check_sounds, fit, record, tap_folder
+from auscult.experiment.stages import check_sounds, fit, load_fitted, record, tap_folder
 from auscult.experiment.workspace import Stage, Workspace
 from auscult.sounds.base import Skipped
 from auscult.store.reader import ActivationStore
@@ -90,14 +91,41 @@ def run(
     workspace = Workspace(Path(root))
     with workspace.locked(), warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("default")
-        experiment = _Experiment(checked, workspace, progress or Silent())
+        experiment = Experiment(checked, workspace, progress or Silent())
         experiment.carry_out()
         said = sorted({str(warning.message) for warning in raised})
         write_json(workspace.root / "manifest.json", experiment.manifest(said))
     return Run(workspace.root)
 
 
-class _Experiment:
+@contextmanager
+def listening_to(
+    spec: Spec | Mapping[str, Any] | Path | str,
+    root: Path | str,
+    controls: Sequence[Condition] = (),
+    *,
+    progress: Progress | None = None,
+) -> Iterator[RunContext]:
+    """Record what a spec says and hand out the context that analyses get: for notebooks and tests.
+
+    Args:
+        spec: As for :func:`run`; its analyses are not carried out.
+        root: The run's folder, locked while the block lasts.
+        controls: Conditions to record beside the base one.
+        progress: Is told what goes on.
+
+    Raises:
+        UserError: As :func:`run`.
+        RunLockedError: Another process works on the folder.
+    """
+    workspace = Workspace(Path(root))
+    with workspace.locked():
+        experiment = Experiment(read_spec(spec), workspace, progress or Silent())
+        experiment.listen(controls)
+        yield experiment.context(controls)
+
+
+class Experiment:
     """The order of stages, and what each is made of."""
 
     def __init__(self, spec: Spec, workspace: Workspace, progress: Progress) -> None:
@@ -107,22 +135,31 @@ class _Experiment:
         self.listening = Listening(spec)
         self.resolved = spec.resolved()
         self.recorded: dict[Condition, Stage] = {}
-        self.fitted: dict[tuple[Condition, str, str, int], Stage] = {}
+        self.fitted: dict[str, Stage] = {}
 
     def carry_out(self) -> None:
-        """Record, fit, analyse, and keep the sounds that pages play."""
-        self._check_sounds()
+        """Record, fit, analyse, and keep the sounds that pages play.
+
+        What is fitted under control conditions is fitted when an analysis asks for it.
+        """
         parts = self.spec.analysis_parts()
-        conditions = [BASE]
-        for _, cls, params in parts:
-            conditions += [wanted for wanted in cls.controls(params) if wanted not in conditions]
-        for condition in conditions:
-            self._record(condition)
-            for group in _groups(self.spec.dictionaries):
-                for tap in self.listening.taps:
-                    self._fit(condition, tap.address, group)
+        self.listen([wanted for _, cls, params in parts for wanted in cls.controls(params)])
+        for group in _groups(self.spec.dictionaries):
+            for tap in self.listening.taps:
+                self._fit(BASE, tap.address, group, "train")
         answered = [self._analyse(name, cls, params) for name, cls, params in parts]
         self._keep_clips(answered)
+
+    def listen(self, controls: Sequence[Condition]) -> None:
+        """Record the base condition, and each control once."""
+        self._check_sounds()
+        for condition in dict.fromkeys((BASE, *controls)):
+            self._record(condition)
+
+    def context(self, controls: Sequence[Condition]) -> RunContext:
+        """What an analysis with these controls may ask."""
+        recorded = {condition: self.recorded[condition].folder for condition in (BASE, *controls)}
+        return RunContext(self.listening, recorded, self._dictionaries, self.progress.advance)
 
     def _stage(self, name: str, build: Any, **described: Any) -> Stage:
         self.progress.begin(name)
@@ -157,15 +194,41 @@ class _Experiment:
             resumable=True,
         )
 
-    def _fit(self, condition: Condition, tap: str, group: list[DictionarySpec]) -> None:
-        seeds = {entry.name: seeds_for(self.listening, condition, entry) for entry in group}
+    def _dictionaries(
+        self, condition: Condition, tap: str, entry: DictionarySpec, split: Split
+    ) -> list[Dictionary]:
+        """Load the dictionaries of one entry of the spec; fit them first where nobody has."""
+        group = [entry]
+        if condition == BASE and split == "train":
+            group = next(g for g in _groups(self.spec.dictionaries) if entry in g)
+        stage = self._fit(condition, tap, group, split)
+        return load_fitted(stage.folder, entry.name, self._seeds(condition, entry, split))
+
+    def _seeds(self, condition: Condition, entry: DictionarySpec, split: Split) -> tuple[int, ...]:
+        """All of the spec's under the base condition, one under controls, another on the test side.
+
+        Agreement with a dictionary of other recordings must not come from the same start.
+        """
+        seeds = self.spec.train.seeds
+        if split == "test":
+            return (max(seeds) + 1,)
+        return seeds[: entry.n_seeds] if condition == BASE else seeds[:1]
+
+    def _fit(
+        self, condition: Condition, tap: str, group: list[DictionarySpec], split: Split
+    ) -> Stage:
+        seeds = {entry.name: self._seeds(condition, entry, split) for entry in group}
         first = group[0]
         lag = f" at lag {first.lag}" if first.of == "generators" else ""
+        side_of = "" if split == "train" else ", test side"
+        name = f"fit {', '.join(seeds)} to {first.of}{lag} of {tap}, {condition}{side_of}"
+        if name in self.fitted:
+            return self.fitted[name]
         sections = {e["name"]: e["section"] for e in self.resolved["dictionaries"]}
 
         def build(folder: Path) -> None:
             store = ActivationStore.open(self.recorded[condition].folder / tap_folder(tap))
-            side = [r.recording_id for r in self.listening.corpus(condition).sides["train"]]
+            side = [r.recording_id for r in self.listening.corpus(condition).sides[split]]
             provenance = Provenance(
                 model=self.listening.model(condition.weights).name,
                 weights=self.listening.digest(condition.weights),
@@ -175,10 +238,11 @@ class _Experiment:
             )
             fit(self.spec, store.select(side), group, seeds, provenance, folder, self.progress)
 
-        self.fitted[condition, tap, first.of, first.lag] = self._stage(
-            f"fit dictionaries to {first.of}{lag} of {tap}, {condition}",
+        self.fitted[name] = self._stage(
+            name,
             build,
             params={
+                "split": split,
                 "dictionaries": [(e.name, sections[e.name]) for e in group],
                 "train": self.resolved["train"],
                 "seeds": {name: list(own) for name, own in seeds.items()},
@@ -186,14 +250,11 @@ class _Experiment:
             inputs=[self.recorded[condition].key],
             resumable=True,
         )
+        return self.fitted[name]
 
     def _analyse(self, name: str, cls: type[Analysis], params: Config) -> Stage:
-        context = RunContext(
-            self.listening,
-            {condition: stage.folder for condition, stage in self.recorded.items()},
-            {key: stage.folder for key, stage in self.fitted.items()},
-            self.progress.advance,
-        )
+        controls = tuple(dict.fromkeys(cls.controls(params)))
+        context = self.context(controls)
 
         def build(folder: Path) -> None:
             analysis = cls()
@@ -208,8 +269,10 @@ class _Experiment:
                 "analysis": cls.registered_name,
                 "params": params.model_dump(mode="json"),
                 "seed": self.spec.seed,
+                "dictionaries": self.resolved["dictionaries"],
+                "train": self.resolved["train"],
             },
-            inputs=[stage.key for stage in (*self.recorded.values(), *self.fitted.values())],
+            inputs=[self.recorded[condition].key for condition in (BASE, *controls)],
         )
         self.workspace.publish(stage.folder, f"results/{name}")
         return stage

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from auscult.core.errors import CheckpointError, TapError
 from auscult.core.rng import seed_of
@@ -74,6 +75,31 @@ def effective_weight(module: nn.Module) -> Float[Tensor, "d_out d_in kernel"]:
     if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
         weight = weight.transpose(0, 1)
     return weight.contiguous()
+
+
+@torch.no_grad()
+def set_effective_weight(module: nn.Module, weight: Float[Tensor, "d_out d_in kernel"]) -> None:
+    """Make a convolution apply these filters: the inverse of :func:`effective_weight`.
+
+    Raises:
+        TapError: The module has no filters of this shape.
+    """
+    present = effective_weight(module)
+    if present.shape != weight.shape or isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
+        raise TapError(
+            f"filters of the shape {list(weight.shape)} do not fit a {type(module).__name__} with "
+            f"{list(present.shape)}"
+        )
+    layer: Any = module
+    if hasattr(layer, "weight_g") and hasattr(layer, "weight_v"):
+        gain, direction = layer.weight_g, layer.weight_v
+        direction.copy_(weight.reshape(direction.shape))
+        axes = [axis for axis in range(direction.ndim) if gain.shape[axis] == 1]
+        gain.copy_(torch.linalg.vector_norm(direction, dim=axes, keepdim=True))
+    elif parametrize.is_parametrized(module, "weight"):
+        layer.weight = weight.reshape(layer.weight.shape).to(layer.weight.dtype)
+    else:
+        layer.weight.copy_(weight.reshape(layer.weight.shape))
 
 
 def folded_conv(
