@@ -27,19 +27,33 @@ Assignments = Annotated[
 
 @app.command()
 def init(
-    name: Annotated[str, typer.Argument(help="What to ask; the file is called NAME.toml.")],
+    study: Annotated[
+        str, typer.Argument(help="What to ask: first-layer, or any name for a general study.")
+    ],
     model: Annotated[
         str, typer.Option(help="A model's type, or FILE.py:FACTORY for a model of your own.")
     ] = "toy-samplecnn",
     sounds: Annotated[
         str, typer.Option(help="A folder of sounds, or a source's type.")
     ] = "bundled",
+    name: Annotated[
+        str, typer.Option(help="The file is called NAME.toml; what is asked when left out.")
+    ] = "",
+    preset: Annotated[
+        str, typer.Option(help="sound, or published for the original reading.")
+    ] = "sound",
+    taps: Annotated[
+        list[str] | None,
+        typer.Option("--tap", help="Where to listen; may be repeated. auscult taps MODEL lists."),
+    ] = None,
+    assignments: Assignments = None,
     force: Annotated[bool, typer.Option(help="Write over an existing file.")] = False,
 ) -> None:
     """Write a commented spec to start from."""
-    from auscult.experiment.start import write_start
+    from auscult.experiment.start import Start, write_start
 
-    path = write_start(name, model, sounds, Path.cwd(), force)
+    start = Start(study, model, sounds, name, preset, tuple(taps or ()), tuple(assignments or ()))
+    path = write_start(start, Path.cwd(), force)
     typer.echo(f"{path}: read it, change it, then: auscult run {path.name}")
 
 
@@ -145,6 +159,26 @@ def report(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> N
 
 
 @app.command()
+def claims(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    every: Annotated[
+        bool, typer.Option("--all", help="Every measurement, not only the one that decided.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show how each published claim stands for a run's model, beside its nulls."""
+    from auscult.claims import ledger_in, words
+
+    ledger = ledger_in(folder)
+    if as_json:
+        typer.echo(json.dumps(ledger.to_json(), indent=1))
+        return
+    _print_table(words.COLUMNS, words.rows(ledger, every), most_width=100)
+    for line in (words.summary(ledger), *words.reasons(ledger)):
+        typer.echo(_visible(line))
+
+
+@app.command()
 def serve(
     folder: Annotated[Path, typer.Argument(help="A run's folder.")],
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,
@@ -221,7 +255,7 @@ def _print_registry(registry: Any) -> None:
     _print_table((registry.kind, "what it is"), rows)
 
 
-def _print_table(headings: tuple[str, ...], rows: Any) -> None:
+def _print_table(headings: tuple[str, ...], rows: Any, most_width: int = 200) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -229,10 +263,11 @@ def _print_table(headings: tuple[str, ...], rows: Any) -> None:
 
     table = Table(*headings, box=box.SIMPLE_HEAD)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(_visible(str(cell))) for cell in row))
     console = Console()
-    # In a pipe there is no width to fit: do not fold cells that a program may read.
-    Console(width=console.width if console.is_terminal else 200).print(table)
+    # In a pipe there is no width to fit: a table that programs may read is not folded there.
+    width = console.width if console.is_terminal else most_width
+    Console(width=width).print(table)
 
 
 def main(words: list[str] | None = None, stop: Callable[[int], Any] = sys.exit) -> None:

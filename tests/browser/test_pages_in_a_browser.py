@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-PAGES = ("index", "filters", "features", "dynamics", "sounds")
+PAGES = ("index", "ledger", "filters", "features", "dynamics", "sounds")
 PHONE = {"width": 375, "height": 740}
 
 
@@ -23,7 +23,7 @@ def test_a_phone_never_scrolls_sideways(name, visit, rendered):
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-@pytest.mark.parametrize("name", ["filters", "dynamics"])
+@pytest.mark.parametrize("name", ["ledger", "filters", "dynamics"])
 def test_every_block_of_a_page_is_drawn(name, visit, rendered):
     page = visit(rendered).open(name)
     page.evaluate("auscult.seeAll()")
@@ -36,8 +36,9 @@ def test_every_block_of_a_page_is_drawn(name, visit, rendered):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_enough_in_both_schemes(scheme, visit, rendered):
-    page = visit(rendered, color_scheme=scheme).open("index")
+@pytest.mark.parametrize("name", ["index", "ledger"])
+def test_text_has_contrast_enough_in_both_schemes(name, scheme, visit, rendered):
+    page = visit(rendered, color_scheme=scheme).open(name)
     worst = page.evaluate(
         """() => {
           const share = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
@@ -117,7 +118,7 @@ def test_a_table_is_sorted_by_a_press_on_its_heading(visit, rendered):
 
 def test_hostile_names_are_shown_and_nothing_of_them_runs(visit, hostile):
     visited = visit(hostile)
-    for name in ("index", "hostile", "features", "sounds"):
+    for name in ("index", "ledger", "hostile", "features", "sounds"):
         page = visited.open(name)
         page.evaluate("auscult.seeAll()")
         page.wait_for_timeout(600)

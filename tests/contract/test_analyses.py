@@ -6,6 +6,7 @@ import pytest
 
 from auscult.analyses.base import ANALYSES
 from auscult.blocks import Finding, load_blocks, save_blocks
+from auscult.claims import known_claims
 from auscult.core.manifest import digests_below
 from auscult.experiment.run import Run, run
 from tests.e2e.conftest import tiny_spec
@@ -16,13 +17,32 @@ SMALL = {
     "fragments": {"n_shown": 3, "n_compared": 20, "n_fragments": 2, "spectrum_samples": 256},
     "onsets": {"n_clips": 2, "n_features": 3},
     "narrow-band": {"per_octave": 4, "lowest_hz": 400.0},
+    "archetypes": {"n_shown": 3, "n_fragments": 2, "spectrum_samples": 256, "most_vectors": 400},
+    "transitions": {"most_vectors": 400},
+    "stability": {"most_vectors": 400},
+    "usage": {"most_vectors": 400},
+    "sufficiency": {"most_vectors": 200, "most_pursued": 100, "n_draws": 2},
+    "weights-control": {"most_vectors": 400, "n_clips": 2, "most_frames": 400},
+    "data-control": {"most_vectors": 400},
+    "alignment": {"most_vectors": 400, "repeats": 3},
+    "state-dependence": {"most_vectors": 400},
+    "locality": {"most_vectors": 400},
+    "trajectories": {"n_clips": 2, "stretch_s": 0.2},
+    "mixtures": {"n_mixtures": 8, "seconds": 1.0, "n_gammatones": 6},
+    "reuse": {"most_vectors": 400},
+    "next-state": {"most_vectors": 400},
 }
 NAMES = [name for name in ANALYSES.names() if not name.startswith("example")]
+DICTIONARIES = [
+    {"name": "features", "type": "topk", "n_features": 8, "k": 2},
+    {"name": "archetypes", "of": "generators", "type": "topk", "n_features": 24, "k": 2},
+    {"name": "later", "of": "generators", "lag": 2, "type": "relu", "n_features": 8, "n_seeds": 1},
+]
 
 
 def spec():
     sections = [{"type": name, **SMALL.get(name, {})} for name in NAMES]
-    return tiny_spec(analyses=sections)
+    return tiny_spec(analyses=sections, dictionaries=DICTIONARIES)
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +91,18 @@ def test_it_says_its_question_and_source(name):
     assert cls.question.endswith("?")
     assert cls.source
     assert cls.title
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_judges_is_kept_with_its_controls_and_reason(name, twice):
+    known = {claim.id for claim in known_claims()} | {""}
+    for one in Run.open(twice[0]).result(name)["judgements"]:
+        assert one["claim"] in known
+        assert one["measurement"]["controls"]
+        assert one["sentence"]
+        assert one["reason"]
+
+
+def test_every_claim_is_spoken_to_by_some_analysis(twice):
+    silent = [one.claim.id for one in Run.open(twice[0]).ledger.standings if not one.entries]
+    assert silent == []

@@ -6,6 +6,7 @@ from auscult.testing.dictionaries import DictionaryContract, TrainingContract
 FITTED = {
     "pca of few": {"type": "pca", "k": 3},
     "random ambient": {"type": "random", "space": "ambient", "signed": True, "k": 3},
+    "ica of few": {"type": "ica", "k": 3, "centre": False},
     "codebook centred": {"type": "codebook", "centre": True, "scale": True},
 }
 TRAINED = {
@@ -13,6 +14,20 @@ TRAINED = {
     "relu as it comes": {"type": "relu", "centre": False, "scale": False},
     "topk signed": {"type": "topk", "signed": True, "k": 3},
     "topk without aux": {"type": "topk", "aux_weight": 0.0},
+    "relu frozen decoder": {"type": "relu", "frozen": "decoder"},
+    "relu soft-frozen decoder": {"type": "relu", "frozen": "soft-decoder"},
+    "relu frozen encoder": {"type": "relu", "frozen": "encoder"},
+    "topk frozen decoder": {"type": "topk", "frozen": "decoder"},
+    "topk soft-frozen decoder": {"type": "topk", "frozen": "soft-decoder"},
+    "topk frozen encoder": {"type": "topk", "frozen": "encoder"},
+    "batch-topk of few": {"type": "batch-topk", "k": 2, "aux_weight": 0.0},
+    "jump-relu towards an l0": {"type": "jump-relu", "target_l0": 2.0, "bandwidth": 0.2},
+    "matryoshka of two": {"type": "matryoshka", "k": 2, "prefixes": (0.5, 1.0)},
+    "rms-norm sound": {"type": "rms-norm", "l1_on": "f"},
+    "matching-pursuit signed": {"type": "matching-pursuit", "k": 3, "signed": True},
+    "archetypal strict": {"type": "archetypal", "relaxation": 0.0, "n_candidates": 20},
+    "archetypal of a sample": {"type": "archetypal", "candidates": "sample", "k": 3},
+    "rms-norm topk": {"type": "rms-norm", "l1_on": "topk", "k": 3},
 }
 DEFAULTS = {name: {"type": name} for name in DICTIONARIES.names()}
 TRAINED |= {name: own for name, own in DEFAULTS.items() if DICTIONARIES.get(name).trainable}

@@ -25,6 +25,10 @@ EXCUSED = {
         "make demo   #",
     ): "it is the README's own first command; CI's fresh clone runs the other",
     ("README.md", "pip install -e ."): "the tutorial runs the same commands on a model that exists",
+    (
+        "README.md",
+        "auscult init first-layer",
+    ): "the tutorial runs the same commands at a smaller size",
     ("README.md", "import auscult"): "reads the run of the block above, as the tutorial does",
     ("docs/index.md", "make demo"): "as in the README",
     ("docs/how-to/resume.md", "auscult run study.toml"): "the tutorial runs it",

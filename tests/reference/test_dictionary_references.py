@@ -16,13 +16,8 @@ from auscult.dictionaries.linear import Scratch
 from auscult.dictionaries.metrics import evaluate
 from auscult.dictionaries.pca import PcaDictionary
 from auscult.dictionaries.spectrum import effective_dimension, principal_directions
-from auscult.dictionaries.stability import (
-    agreement,
-    chance_matched_cosine,
-    matched_cosine,
-    matching,
-)
 from auscult.dictionaries.topk import keep_top, keep_top_fast
+from auscult.measures.matching import chance_cosine, match_atoms, matched_cosine, top_cosine
 from auscult.store.source import ArraySource
 
 
@@ -108,21 +103,16 @@ class TestMatchedCosine:
         a = directions(6, 4)
         order = np.array([3, 1, 0, 5, 4, 2])
         assert matched_cosine(a, 7.0 * a[order]) == pytest.approx(1.0)
-        assert matching(a[order], a)[1].tolist() == order.tolist()
+        assert match_atoms(a[order], a)[1].tolist() == order.tolist()
 
     def test_opposites_are_the_same_only_when_signed(self):
         a = np.eye(3)
         assert matched_cosine(a, -a, signed=True) == pytest.approx(1.0)
         assert matched_cosine(a, -a) == pytest.approx(0.0)
 
-    def test_only_the_first_are_compared(self):
-        a, b = np.eye(3), np.eye(3)[[0, 2, 1]]
-        assert matched_cosine(a, b, top=1) == pytest.approx(1.0)
-        assert matched_cosine(a, b, top=2) == pytest.approx(0.5)
-
     def test_nearest_may_share_a_partner(self):
         a = np.array([[1.0, 0.0], [0.8, 0.6]])
-        assert matched_cosine(a, np.eye(2)[:1], match="nearest") == pytest.approx(0.9)
+        assert top_cosine(a, np.eye(2)[:1]) == pytest.approx(0.9)
 
     def test_atoms_of_other_widths_are_refused(self):
         with pytest.raises(WidthError, match=r"width 3.*width 4"):
@@ -130,25 +120,13 @@ class TestMatchedCosine:
 
 
 class TestChance:
-    @pytest.mark.parametrize(
-        ("d", "hungarian", "nearest_20", "nearest_128"),
-        [(3, 0.80, 0.90, 0.98), (7, 0.59, 0.67, 0.83), (32, 0.29, 0.33, 0.44)],
-    )
-    def test_it_is_the_table_of_the_method(self, d, hungarian, nearest_20, nearest_128):
-        rng = np.random.default_rng(0)
-        assert chance_matched_cosine(d, 20, 20, rng) == pytest.approx(hungarian, abs=0.02)
-        nearest = chance_matched_cosine(d, 20, 20, rng, match="nearest")
-        assert nearest == pytest.approx(nearest_20, abs=0.02)
-        nearest = chance_matched_cosine(d, 20, 128, rng, match="nearest")
-        assert nearest == pytest.approx(nearest_128, abs=0.02)
-
     def test_in_one_dimension_signs_are_all_there_is(self):
         rng = np.random.default_rng(0)
-        assert chance_matched_cosine(1, 5, 5, rng, signed=True) == pytest.approx(1.0)
+        assert chance_cosine(1, 5, 5, rng=rng, signed=True) == pytest.approx(1.0)
 
     def test_no_dimension_is_refused(self):
-        with pytest.raises(ConfigError, match="at least one dimension"):
-            chance_matched_cosine(0, 5, 5, np.random.default_rng(0))
+        with pytest.raises(ConfigError, match="at least 1"):
+            chance_cosine(0, 5, 5, rng=np.random.default_rng(0))
 
 
 class TestEffectiveDimension:
@@ -168,39 +146,3 @@ class TestEffectiveDimension:
         measured = effective_dimension(turn @ np.diag(variances) @ turn.T)
         assert measured.participation_ratio == pytest.approx(ratio, rel=1e-3)
         assert measured.rank == rank
-
-
-class TestAgreement:
-    def test_equal_dictionaries_agree_wholly(self):
-        a = directions(10, 6)
-        found = agreement([a, a[::-1]], np.eye(6), np.random.default_rng(0))
-        assert found.cosine == pytest.approx(1.0)
-        assert found.above_chance == pytest.approx(1.0)
-        assert found.d_effective == 6
-
-    def test_random_ones_agree_as_chance_does(self):
-        dictionaries = [directions(30, 8, seed) for seed in range(6)]
-        found = agreement(dictionaries, np.eye(8), np.random.default_rng(0))
-        assert len(found.pairs) == 15
-        assert found.above_chance == pytest.approx(0.0, abs=0.05)
-
-    def test_chance_is_higher_where_few_directions_dominate(self):
-        pair = [directions(5, 6, 0), directions(5, 6, 1)]
-        round_ = agreement(pair, np.eye(6), np.random.default_rng(0))
-        flat = agreement(pair, np.diag([100.0, 90.0, 1.0, 1.0, 1.0, 1.0]), np.random.default_rng(0))
-        assert round_.shaped_chance == pytest.approx(round_.isotropic_chance, abs=0.05)
-        assert flat.shaped_chance > round_.shaped_chance + 0.1
-
-    def test_the_most_used_are_compared(self):
-        a, b = np.eye(4), np.eye(4)[[3, 1, 2, 0]]
-        usages = [np.array([0.9, 0.1, 0.1, 0.1]), np.array([0.1, 0.1, 0.1, 0.9])]
-        found = agreement([a, b], np.eye(4), np.random.default_rng(0), usages, top=1)
-        assert (found.cosine, found.n_atoms) == (pytest.approx(1.0), 1)
-
-    def test_one_seed_is_no_comparison(self):
-        with pytest.raises(ConfigError, match="at least two seeds"):
-            agreement([np.eye(3)], np.eye(3), np.random.default_rng(0))
-
-    def test_the_most_used_need_usages(self):
-        with pytest.raises(ConfigError, match="give usages"):
-            agreement([np.eye(3)] * 2, np.eye(3), np.random.default_rng(0), top=2)

@@ -21,7 +21,7 @@ CHANCE = {
 }
 COLUMNS = [
     (20, 20, "matched", 300),
-    (128, 128, "matched", 5),
+    (128, 128, "matched", 30),
     (20, 20, "top", 500),
     (20, 128, "top", 150),
 ]
@@ -32,8 +32,9 @@ CELLS = [(d, *COLUMNS[i], row[i]) for d, row in CHANCE.items() for i in range(4)
 def test_chance_reproduces_the_published_table(d, n_a, n_b, kind, repeats, published):
     rng = np.random.default_rng(d)
     found = matching.chance_cosine(float(d), n_a, n_b, kind, rng=rng, repeats=repeats)
-    # Half a unit of the last printed digit, and 0.01.
-    assert found == pytest.approx(published, abs=0.015)
+    # One of the twenty cells is off by more: 0.51 in 12 dimensions is 0.522 by the closed form below.
+    exceptions = {(12, 20, 20, "top"): 0.0125}
+    assert found == pytest.approx(published, abs=exceptions.get((d, n_a, n_b, kind), 0.01))
 
 
 @pytest.mark.parametrize(("d", "n"), [(d, n) for d in CHANCE for n in (20, 128)])

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from auscult.blocks import (
+    Animation,
     Axis,
     Bars,
     Clip,
@@ -15,6 +16,7 @@ from auscult.blocks import (
     Curve,
     Gallery,
     GalleryItem,
+    Graph,
     Heatmap,
     Histogram,
     Lanes,
@@ -22,7 +24,9 @@ from auscult.blocks import (
     Series,
     Table,
 )
+from auscult.core.errors import InvariantError
 from auscult.report.exports import Exporter
+from auscult.report.layout import circle, drawable
 from auscult.report.media import SoundLibrary
 from auscult.report.payload import Payloads, packed, pooled
 
@@ -100,6 +104,68 @@ def test_many_points_are_thinned_and_the_note_says_so(desk):
     assert told["note"] == "One in 3 of 9,000 points is drawn."
 
 
+def path(n_frames: int, **more: object) -> Animation:
+    times = np.linspace(0, 2, n_frames)
+    return Animation("p", Clip("a#0", 0.0, 2.0, "a"), times, times, -times, AXIS, AXIS, **more)
+
+
+def test_a_long_path_is_thinned_and_its_lanes_keep_their_peaks(desk):
+    activity = np.zeros((1, 12_001))
+    activity[0, 4] = -7.0
+    told = desk.of(path(12_001, lanes=("one",), lane_values=activity, value_axis=AXIS))
+    assert told["x"]["shape"] == [4001]
+    assert told["lane_values"]["shape"] == [1, 4001]
+    assert unpacked(told["lane_values"])[0, 1] == -7.0
+    assert told["note"] == "One in 3 of 12,001 frames is drawn."
+
+
+def test_a_path_without_lanes_stays_as_it_was(desk):
+    told = desk.of(path(50))
+    assert (told["lanes"], told["lane_values"], told["note"]) == ([], None, "")
+
+
+def graph(n: int, *links: tuple[int, int, float]) -> Graph:
+    sources, targets, weights = (np.array(part) for part in zip(*links, strict=True))
+    names = tuple(f"node {i}" for i in range(n))
+    sizes = np.arange(n, 0, -1.0)
+    return Graph("g", names, sizes, sources, targets, weights, AXIS)
+
+
+def test_a_graph_comes_with_the_places_of_its_nodes(desk):
+    told = desk.of(graph(4, (0, 2, 0.5), (2, 1, 0.2)))
+    assert told["type"] == "Graph"
+    assert unpacked(told["places"]).shape == (4, 2)
+
+
+def test_the_largest_node_is_at_the_top_and_its_strongest_partner_beside_it():
+    places = circle(graph(4, (0, 2, 0.5), (2, 1, 0.2), (3, 1, 0.1)))
+    # Clockwise from the top: 0, then 2, then 1, then 3, a quarter turn each.
+    np.testing.assert_allclose(places, [[0, -1], [0, 1], [1, 0], [-1, 0]], atol=1e-12)
+
+
+def test_links_in_both_directions_count_together():
+    places = circle(graph(3, (0, 1, 0.5), (0, 2, 0.3), (2, 0, 0.3)))
+    angles = np.degrees(np.arctan2(places[:, 0], -places[:, 1])) % 360
+    np.testing.assert_allclose(angles, [0, 240, 120], atol=1e-9)
+
+
+def test_a_large_graph_keeps_the_largest_nodes_and_the_note_says_so():
+    links = [(i, i + 1, 1.0) for i in range(59)]
+    kept = drawable(graph(60, *links))
+    assert kept.nodes == tuple(f"node {i}" for i in range(48))
+    assert len(kept.weights) == 47
+    assert kept.note == (
+        "The 48 largest of 60 nodes are drawn. The 47 strongest of 59 links are drawn."
+    )
+
+
+def test_many_links_keep_the_strongest_with_their_ends():
+    links = [(i % 20, (7 * i + i // 20) % 20, float(i)) for i in range(300)]
+    kept = drawable(graph(20, *links))
+    assert kept.weights.tolist() == [float(i) for i in range(299, 59, -1)]
+    assert (kept.sources[0], kept.targets[0]) == (299 % 20, (7 * 299 + 14) % 20)
+
+
 LONGER = np.arange(5.0)
 
 
@@ -117,6 +183,7 @@ LONGER = np.arange(5.0)
         Table("t", ("a", "b"), ((1,),)),
         Lanes("l", Clip("a#0", 0.0, 1.0, ""), X, np.ones((1, 5)), ("a",), AXIS),
         Lanes("l", Clip("a#0", 0.0, 1.0, ""), X, np.ones((1, 4)), ("a", "b"), AXIS),
+        Animation("p", Clip("a#0", 0.0, 1.0, ""), X, X, LONGER, AXIS, AXIS),
     ],
     ids=[
         "curve",
@@ -130,12 +197,37 @@ LONGER = np.arange(5.0)
         "cells",
         "frames",
         "lanes",
+        "a path",
     ],
 )
 def test_parts_that_do_not_fit_are_named_and_not_drawn(block, desk):
     told = desk.of(block)
     assert told["type"] == "Missing"
     assert "do not fit" in told["reason"]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: path(4, lanes=("a",), lane_values=np.ones((1, 5))), "1 lanes over 4 frames"),
+        (lambda: path(4, lanes=("a", "b"), lane_values=np.ones((1, 4))), "2 lanes over 4 frames"),
+        (lambda: path(4, lanes=("a",)), "its values have shape"),
+        (lambda: graph(3, (0, 3, 1.0)), "a node that is not there"),
+        (lambda: graph(3, (-1, 0, 1.0)), "a node that is not there"),
+        (
+            lambda: Graph("g", ("a",), X, np.array([0]), np.array([0]), np.array([1.0]), AXIS),
+            "do not fit its nodes",
+        ),
+        (
+            lambda: Graph("g", ("a",), X[:1], np.array([0, 0]), np.array([0]), X[:1], AXIS),
+            "do not fit its nodes",
+        ),
+    ],
+    ids=["frames", "lanes", "no values", "past the end", "before the start", "sizes", "links"],
+)
+def test_graphs_and_lanes_that_contradict_themselves_cannot_be_made(make, said):
+    with pytest.raises(InvariantError, match=said):
+        make()
 
 
 def test_a_clip_says_what_a_player_needs(desk):

@@ -1,5 +1,8 @@
 """A run folder goes in, pages come out: whole, damaged, hostile, and without torch."""
 
+import csv
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from auscult.core.errors import StoreError
+from auscult.report.overview import asked
 from auscult.report.render import render
+from auscult.report.source import RunFolder
 from auscult.testing.runs import fabricated_run
 
 
@@ -40,7 +45,14 @@ def page(folder: Path, name: str) -> str:
 
 def test_there_is_an_overview_a_page_for_each_analysis_and_one_for_the_sounds(finished):
     names = {path.name for path in (finished / "report").glob("*.html")}
-    assert names == {"index.html", "filters.html", "features.html", "dynamics.html", "sounds.html"}
+    assert names == {
+        "index.html",
+        "ledger.html",
+        "filters.html",
+        "features.html",
+        "dynamics.html",
+        "sounds.html",
+    }
 
 
 def test_the_overview_shows_every_finding_beside_its_control(finished):
@@ -60,6 +72,96 @@ def test_the_overview_says_what_was_asked_and_what_was_left_out(finished):
         "broken.wav",
     ):
         assert text in html
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"type": "encodec", "weights": "random"}, "encodec, random weights"),
+        (
+            {"type": "python", "path": "/a/nets.py", "factory": "lyra", "weights": "trained"},
+            "lyra of nets.py, trained weights",
+        ),
+        ({"type": "encodec", "weights": "hub/name"}, "encodec, weights from hub/name"),
+        ({"type": "toy"}, "toy"),
+        ({}, ""),
+    ],
+)
+def test_the_overview_names_the_model_and_its_weights(model, said, run):
+    manifest = {"spec": {"model": model}}
+    facts = dict(asked(RunFolder(run, manifest, {}, ())))
+    assert facts.get("Model", "") == said
+
+
+def test_the_page_of_claims_tells_each_apart_with_its_nulls(finished):
+    html = page(finished, "ledger")
+    for text in (
+        "Of 18 claims, 2 hold, 2 are explained by a control, 1 does not hold,",
+        'id="claim-P1-07"',
+        "Its taps disagree: it is explained by a control at conv.0:in",
+        "19 (18 to 21)",
+        "<bdi>principal components</bdi>: 31",
+        "about 20 of 128 (P1, Fig. 5a)",
+        "At most 25, and fewer than principal components need.",
+        'href="dynamics.html"',
+        "What would test it was not run: onsets.",
+    ):
+        assert text in html
+
+
+def test_the_nearest_null_stands_out(finished):
+    html = page(finished, "ledger")
+    assert '<li class="nearest"><bdi>random weights</bdi>: 20.5' in html
+    assert "<li><bdi>noise</bdi>: 47" in html
+
+
+def test_a_claim_of_more_than_two_taps_is_drawn_over_depth(finished):
+    html = page(finished, "ledger")
+    drawn = [text for text in html.split('<script type="application/json">') if '"x_names"' in text]
+    assert len(drawn) == 1
+    assert '"x_names":["conv.0:in","conv.0","block.1","block.2"]' in drawn[0]
+    assert '"name":"measured"' in drawn[0]
+    assert drawn[0].count('"control":true') == 3
+
+
+def test_the_overview_leads_to_the_claims(finished):
+    assert "Of 18 claims, 2 hold" in page(finished, "index")
+
+
+def test_a_run_of_an_earlier_version_has_a_page_of_claims_that_says_so(run):
+    for path in (run / "results").glob("*/result.json"):
+        result = json.loads(path.read_text())
+        del result["judgements"]
+        path.write_text(json.dumps(result))
+    render(run)
+    assert "kept no judgements" in page(run, "ledger")
+    assert "Of 18 claims" not in page(run, "index")
+
+
+def test_claims_are_exported_as_json_and_csv(finished):
+    exports = finished / "report" / "exports" / "ledger"
+    told = json.loads((exports / "ledger.json").read_text())
+    assert told["counts"]["holds"] == 2
+    rows = list(csv.DictReader((exports / "ledger.csv").read_text().splitlines()))
+    (first,) = [row for row in rows if row["claim"] == "P1-07" and row["tap"] == "conv.0"]
+    assert (first["value"], first["interval_low"], first["interval_high"]) == ("19", "18", "21")
+    assert first["controls"] == "noise: 47; principal components: 31; random weights: 20.5"
+    (untested,) = [row for row in rows if row["claim"] == "P1-05"]
+    assert untested["reason"] == "What would test it was not run: stability."
+    assert untested["published"] == "mean cosine about 0.7 after matching (P1 §1.5)"
+
+
+def test_paths_in_one_plane_share_a_frame_and_a_path_alone_does_not(finished):
+    drawn = page(finished, "dynamics").split('"type":"Animation"')[1:]
+    extents = [re.search(r'"extent":\{[^}]*\}', text.split("</script>")[0]) for text in drawn]
+    assert [found is not None for found in extents] == [False, True, True]
+    assert extents[1][0] == extents[2][0]
+
+
+def test_without_scripts_a_path_stands_still_and_a_graph_is_a_table(finished):
+    html = page(finished, "dynamics")
+    assert html.count('<polyline class="path" points="') == 3
+    assert "<td><bdi>archetype 0</bdi></td><td><bdi>archetype 1</bdi></td>" in html
 
 
 def test_all_blocks_of_a_whole_run_are_drawn(finished):
@@ -150,6 +252,16 @@ def test_a_damaged_analysis_says_so_and_the_others_are_rendered(damage, said, ru
     render(run)
     assert said in page(run, "filters")
     assert "Features are sparser" in page(run, "features")
+
+
+def test_a_graph_that_contradicts_itself_is_damage_and_no_crash(run):
+    path = run / "results" / "dynamics" / "blocks.json"
+    told = json.loads(path.read_text())
+    (graph,) = [one for one in told["blocks"] if one["$block"] == "Graph"]
+    graph["nodes"].pop()
+    path.write_text(json.dumps(told))
+    render(run)
+    assert "a block of type &#39;Graph&#39; is damaged" in page(run, "dynamics")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "clips/index.json"])

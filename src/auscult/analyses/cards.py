@@ -1,5 +1,6 @@
 """What cards show of any direction: fragments to see and to hear, and their spectrum."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,9 +8,23 @@ from jaxtyping import Float, Int
 
 from auscult.analyses.base import Context
 from auscult.analyses.reading import Sample
-from auscult.blocks import Axis, Clip, ClipGrid, Curve, Series, SmallMultiples
+from auscult.blocks import (
+    Axis,
+    Bars,
+    Block,
+    Clip,
+    ClipGrid,
+    Curve,
+    GalleryItem,
+    Missing,
+    Series,
+    SmallMultiples,
+    Table,
+)
 from auscult.core.timebase import TimeBase
+from auscult.measures.fragment_alignment import LONGEST_SAMPLES, aligned, fragment_likeness
 from auscult.measures.fragment_spectra import mean_spectrum, ratio_spectrum, smoothed
+from auscult.measures.transitions import Transitions
 from auscult.measures.windows import Waveform, cut
 
 Rows = Int[np.ndarray, " k"]
@@ -37,6 +52,19 @@ class Places:
         return cut(
             self.sound, self.time, own.clip_ids[rows], own.frames[rows], self.lag, context, length
         ).samples
+
+    def whole(self, rows: Rows, context: int = 4) -> Float[np.ndarray, "n time"]:
+        """Waveforms around those vectors that lie wholly within their clip (METHODS A-11).
+
+        Very long ones are cut to a stretch around their centre.
+        """
+        own, reach = self.own, self.time.span + self.lag * self.time.hop + 2 * context
+        length = LONGEST_SAMPLES if reach > LONGEST_SAMPLES else None
+        found = cut(
+            self.sound, self.time, own.clip_ids[rows], own.frames[rows], self.lag, context, length
+        )
+        complete: np.ndarray = found.samples[found.complete]
+        return complete
 
 
 @dataclass(frozen=True)
@@ -118,3 +146,102 @@ def fragment_spectrum(places: Places, rows: Rows, corpus: Corpus) -> tuple[Curve
 def _decibels(power: np.ndarray) -> np.ndarray:
     decibels: np.ndarray = 10 * np.log10(np.maximum(power, 1e-20))
     return decibels
+
+
+def aligned_fragments(
+    fragments: Float[np.ndarray, "n time"], random: Float[np.ndarray, "m time"], sample_rate: int
+) -> SmallMultiples:
+    """Fragments aligned by trough and by correlation, beside random ones treated alike."""
+    curves = []
+    for label, rows in (("closest", fragments), ("random (control)", random)):
+        scaled = rows / np.maximum(np.abs(rows).max(1, initial=0.0, keepdims=True), 1e-9)
+        for way, one in zip(("by trough", "by correlation"), aligned(scaled), strict=True):
+            step = max(1, one.shape[1] // 256)
+            times_ms = 1000 * np.arange(one.shape[1])[::step] / sample_rate
+            lines = [
+                Series(f"{place}", row[::step], control=label != "closest")
+                for place, row in enumerate(one, 1)
+            ]
+            lines.append(Series("mean", one.mean(0)[::step], control=label != "closest"))
+            height = Axis("waveform, of its largest")
+            title = f"{label}, aligned {way}"
+            curves.append(Curve(title, times_ms, tuple(lines), Axis("time", "ms"), height))
+    return SmallMultiples("Aligned fragments (P1, Fig. 4)", tuple(curves))
+
+
+MOVEMENT_UNITS = {
+    "usage": "share of generators",
+    "rank": "by usage",
+    "cosine": "of the closest generators",
+    "likeness": "correlation, aligned by trough",
+    "level": "dB re corpus peak",
+}
+MOVEMENT_NOTE = (
+    "Usage is the share of generators with the archetype on top. Cosine is that of the closest "
+    "generators that share no samples. Clips play at equal loudness; the marked part is what both "
+    "ends of the generator heard."
+)
+
+
+@dataclass(frozen=True)
+class MovementCards:
+    """Makes the cards of archetypes.
+
+    Attributes:
+        context: Gives clips.
+        places: Of the generators.
+        random: Generators to compare with.
+        corpus: Spectrum of the tap's sounds.
+        n_fragments: How many to hear.
+        context_s: Sound kept on both sides of them.
+    """
+
+    context: Context
+    places: Places
+    random: Rows
+    corpus: Corpus
+    n_fragments: int
+    context_s: float
+
+    def item(
+        self,
+        name: str,
+        measures: Mapping[str, float],
+        direction: Float[np.ndarray, " d"],
+        closest: Rows,
+        follows: Table,
+    ) -> GalleryItem:
+        """One card: direction, aligned fragments, clips, spectrum, and what follows."""
+        channels = tuple(str(channel) for channel in range(len(direction)))
+        spectrum, level_db = fragment_spectrum(self.places, closest, self.corpus)
+        own, others = self.places.whole(closest), self.places.whole(self.random)
+        shapes: Block = Missing("Aligned fragments", "they reach beyond the ends of their clips")
+        if len(own) and len(others) and own.shape[1] > 2:
+            shapes = aligned_fragments(own, others, self.places.time.sample_rate)
+        more = {"likeness": fragment_likeness(own).by_trough, "level": level_db}
+        blocks = (
+            Bars("Direction", channels, direction, Axis("channel"), Axis("weight")),
+            shapes,
+            self._clips(closest, "Closest fragments"),
+            self._clips(self.random, "Random fragments (control)"),
+            spectrum,
+            follows,
+        )
+        return GalleryItem(name, {**measures, **more}, blocks)
+
+    def _clips(self, rows: Rows, title: str) -> ClipGrid:
+        few = rows[: self.n_fragments]
+        return fragment_clips(self.context, self.places, few, title, self.context_s)
+
+
+def follows_table(follows: Transitions, number: int, names: Sequence[str]) -> Table:
+    """The most frequent successors of a direction."""
+    probability, chance = follows.probability[number], follows.shuffled[number]
+    chance = chance / max(float(chance.sum()), 1e-300)
+    rows = tuple(
+        (names[after], float(probability[after]), float(chance[after]))
+        for after in np.argsort(-probability, kind="stable")[:5].tolist()
+        if probability[after] > 0
+    )
+    columns = ("followed by", "probability", "order shuffled (control)")
+    return Table("What follows", columns, rows, ("", "", ""), "One lag later, in the same clip.")

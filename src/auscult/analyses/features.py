@@ -3,7 +3,7 @@
 And would noise or random weights have done as well?
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +11,16 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 
-from auscult.analyses.base import ANALYSES, BASE, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.base import (
+    ANALYSES,
+    BASE,
+    Analysis,
+    Condition,
+    Context,
+    Judgement,
+    Measurement,
+    Result,
+)
 from auscult.analyses.reading import (
     OWN,
     Sample,
@@ -20,8 +29,9 @@ from auscult.analyses.reading import (
     sample,
     verdict_of,
 )
-from auscult.blocks import Axis, Block, Curve, Finding, Series, Table, Text
+from auscult.blocks import Axis, Block, Curve, Series, Table, Text
 from auscult.core.config import Config
+from auscult.core.errors import UserError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import DictionaryMetrics, evaluate
@@ -46,6 +56,9 @@ RANDOM = Condition(weights="random")
 AMBIENT = "random directions"
 SUBSPACE = "random directions within the data's subspace"
 _SHAPED = "random vectors of the same covariance"
+_NULLS = (str(NOISE), str(RANDOM), AMBIENT, SUBSPACE, _SHAPED)
+_ASSIGNED = "vectors assigned to a feature"
+_AGREEMENT = "agreement between seeds"
 _THRESHOLDS = np.linspace(0.0, 1.0, 101)
 
 
@@ -79,6 +92,7 @@ class Features(Analysis):
         "Do a few directions cover what the layer says, and is that more than noise would give?"
     )
     source: ClassVar[str] = "METHODS A-4, A-10 (Cosme-Clifford, Post 1, §1.3)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: FeatureParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -89,12 +103,19 @@ class Features(Analysis):
         """Measure coverage, size and stability at every recorded tap."""
         name = chosen_dictionary(context, params.dictionary)
         measurements: list[Measurement] = []
+        judgements: list[Judgement] = []
         arrays: dict[str, np.ndarray] = {}
         sizes: list[tuple[Any, ...]] = []
         for step, tap in enumerate(context.taps):
-            measurements += _coverage(context, params, name, tap, arrays)
-            measurements.append(_stability(context, name, tap))
-            sizes += _sizes(context, params, tap)
+            untested = ""
+            try:
+                found = _coverage(context, params, name, tap, arrays)
+                found.append(_stability(context, name, tap))
+                sizes += _sizes(context, params, tap)
+            except UserError as error:
+                found, untested = _unknown(params, tap), str(error)
+            measurements += found
+            judgements += _judgements(params, found, untested)
             context.advance((step + 1) / len(context.taps))
         facts = {
             "taps": list(context.taps),
@@ -102,12 +123,11 @@ class Features(Analysis):
             "threshold": params.threshold,
             "sizes": sizes,
         }
-        return Result(tuple(measurements), arrays, facts)
+        return Result(tuple(measurements), arrays, facts, judgements=tuple(judgements))
 
     def view(self, result: Result) -> list[Block]:
         """Findings, coverage over the threshold for every condition, and the table of sizes."""
-        taps = result.facts["taps"]
-        blocks: list[Block] = [finding for tap in taps for finding in _findings(result, tap)]
+        blocks: list[Block] = [judged.finding() for judged in result.judgements]
         blocks.append(
             Text(
                 "Coverage is the share of vectors whose cosine with the nearest feature reaches "
@@ -118,8 +138,8 @@ class Features(Analysis):
                 "How to read this page",
             )
         )
-        blocks += [_curve(result, tap) for tap in taps]
-        blocks += [numbers_table(result.measurements), _size_table(result)]
+        blocks += [_curve(result, tap) for tap in result.facts["taps"] if _labels(result, tap)]
+        blocks += [_size_table(result), numbers_table(result.measurements)]
         return blocks
 
 
@@ -127,6 +147,8 @@ def _centred(dictionary: Dictionary, values: Float[np.ndarray, "n d"]) -> Float[
     """Vectors about the dictionary's own mean, without the quietest 1 %."""
     about: np.ndarray = values - dictionary.preprocess.mean.numpy()
     kept: np.ndarray = about[loud_rows(about)]
+    if not len(kept):
+        raise UserError("no vector differs from the mean: there is nothing to cover")
     return kept
 
 
@@ -202,7 +224,7 @@ def _covered(
     for number, dictionary in enumerate(seeds[1:], 1):
         controls[f"another seed ({number})"] = share(_cosines(dictionary, own.values))
     return Measurement(
-        "vectors assigned to a feature",
+        _ASSIGNED,
         share(cosines["own"]),
         "",
         controls,
@@ -217,13 +239,12 @@ def _mean_cosine(params: FeatureParams, tap: str, cosines: Mapping[str, np.ndarr
 
     def mean(values: np.ndarray) -> float:
         threshold = threshold_at_coverage(values, params.published_coverage)
-        return (
-            float(np.mean(values[values >= threshold])) if np.isfinite(threshold) else float("nan")
-        )
+        known = np.isfinite(threshold)
+        return float(np.mean(values[values >= threshold])) if known else float("nan")
 
     controls = {label: mean(values) for label, values in cosines.items() if label != "own"}
     return Measurement(
-        f"mean cosine when {params.published_coverage:.0%} are assigned",
+        _mean_name(params),
         mean(cosines["own"]),
         "",
         controls,
@@ -251,95 +272,83 @@ def _stability(context: Context, name: str, tap: str) -> Measurement:
     controls[_SHAPED] = shaped_chance_cosine(covariance, n, rng, seeds[0].signed)
     value = float(np.mean(values)) if values else float("nan")
     interval = (float(min(values)), float(max(values))) if values else None
-    return Measurement(
-        "agreement between seeds", value, "", controls, interval, "about 0.7 (P1, archetypes)", tap
-    )
+    return Measurement(_AGREEMENT, value, "", controls, interval, "about 0.7 (P1, archetypes)", tap)
 
 
 def _sizes(context: Context, params: FeatureParams, tap: str) -> list[tuple[Any, ...]]:
     """Fidelity, dead and hardly used features over the size of the dictionary (METHODS A-4)."""
     rows = []
     store = context.store(tap, BASE, "test")
+    own = sample(store, params.most_vectors).values
     for name in context.dictionary_names("responses"):
         dictionary = context.dictionaries(name, tap)[0]
         metrics: DictionaryMetrics = evaluate(dictionary, store)
-        noise = evaluate(
-            context.dictionaries(name, tap, NOISE)[0], context.store(tap, NOISE, "test")
-        )
-        rows.append(
-            (
-                tap,
-                name,
-                dictionary.n_features,
-                metrics.l0,
-                metrics.fvu,
-                noise.fvu,
-                metrics.dead_fraction,
-                float(np.mean(np.asarray(metrics.usage) * store.n_vectors < 10)),
-                float(
-                    np.mean(
-                        _cosines(dictionary, sample(store, params.most_vectors).values)
-                        >= params.threshold
-                    )
-                ),
-            )
-        )
+        of_noise = context.dictionaries(name, tap, NOISE)[0]
+        noise = evaluate(of_noise, context.store(tap, NOISE, "test"))
+        few = float(np.mean(np.asarray(metrics.usage) * store.n_vectors < 10))
+        assigned = float(np.mean(_cosines(dictionary, own) >= params.threshold))
+        told = (metrics.l0, metrics.fvu, noise.fvu, metrics.dead_fraction, few, assigned)
+        rows.append((tap, name, dictionary.n_features, *told))
     return rows
 
 
-def _of(result: Result, tap: str, name: str) -> Measurement:
-    return next(one for one in result.measurements if one.tap == tap and one.name.startswith(name))
+def _mean_name(params: FeatureParams) -> str:
+    return f"mean cosine when {params.published_coverage:.0%} are assigned"
 
 
-def _nulls(one: Measurement) -> dict[str, float]:
-    return {
-        name: value for name, value in one.controls.items() if not name.startswith("another seed")
-    }
-
-
-def _findings(result: Result, tap: str) -> list[Finding]:
-    covered = _of(result, tap, "vectors assigned")
-    cosine = _of(result, tap, "mean cosine")
-    stable = _of(result, tap, "agreement")
-    interval = (
-        f" ({covered.interval[0]:.1%} to {covered.interval[1]:.1%})" if covered.interval else ""
-    )
+def _unknown(params: FeatureParams, tap: str) -> list[Measurement]:
+    """The numbers of a tap at which nothing can be measured."""
+    nan = float("nan")
+    nulls = {str(NOISE): nan, str(RANDOM): nan, AMBIENT: nan, SUBSPACE: nan}
     return [
-        Finding(
-            f"{tap}: {covered.value:.0%} of the vectors lie within cosine "
-            f"{result.facts['threshold']:g} of a feature.",
-            f"{covered.value:.1%}{interval}",
-            "; ".join(f"{name}: {value:.1%}" for name, value in covered.controls.items()),
-            verdict_of(covered.value, list(_nulls(covered).values()), "more", 0.03),
-            covered.published,
-            "P1-02",
+        Measurement(_ASSIGNED, nan, "", nulls, tap=tap),
+        Measurement(_mean_name(params), nan, "", nulls, tap=tap),
+        Measurement(_AGREEMENT, nan, "", {_SHAPED: nan}, tap=tap),
+    ]
+
+
+def _judgements(
+    params: FeatureParams, found: Sequence[Measurement], untested: str = ""
+) -> list[Judgement]:
+    """Coverage and mean cosine in excess of every null (P1-02), and agreement between seeds."""
+    covered, cosine, stable = found
+    tap = covered.tap
+    few = "Agreement needs two seeds; the spec trains one."
+    told = (
+        (
+            f"{covered.value:.0%} of the vectors lie within cosine {params.threshold:g} of a "
+            "feature.",
+            covered,
+            0.03,
             "It holds when coverage exceeds that of noise, random weights and random directions "
             "by 3 points.",
-        ),
-        Finding(
-            f"{tap}: at the published coverage the mean cosine is {cosine.value:.2f}.",
-            f"{cosine.value:.3f}",
-            "; ".join(f"{name}: {value:.3f}" for name, value in cosine.controls.items()),
-            verdict_of(cosine.value, list(_nulls(cosine).values()), "more", 0.02),
-            cosine.published,
             "P1-02",
+        ),
+        (
+            f"at the published coverage the mean cosine is {cosine.value:.2f}.",
+            cosine,
+            0.02,
             "It holds when the mean cosine exceeds that of every control by 0.02.",
+            "P1-02",
         ),
-        Finding(
-            f"{tap}: two seeds find features that agree to a mean cosine of {stable.value:.2f}.",
-            f"{stable.value:.3f}"
-            + (
-                f" ({stable.interval[0]:.3f} to {stable.interval[1]:.3f})"
-                if stable.interval
-                else ""
-            ),
-            "; ".join(f"{name}: {value:.3f}" for name, value in stable.controls.items()),
-            verdict_of(stable.value, [stable.controls[_SHAPED]], "more", 0.03),
-            stable.published,
-            reason="After one-to-one matching; it holds when it exceeds random vectors of the same "
+        (
+            f"two seeds find features that agree to a mean cosine of {stable.value:.2f}.",
+            stable,
+            0.03,
+            "After one-to-one matching; it holds when it exceeds random vectors of the same "
             "covariance by 0.03.",
+            "",
         ),
-    ]
+    )
+    judged = []
+    for sentence, one, margin, rule, claim in told:
+        nulls = {name: one.controls[name] for name in one.controls if name in _NULLS}
+        verdict = verdict_of(one.value, list(nulls.values()), "more", margin)
+        if verdict == "cannot be tested here":
+            rule = untested or (few if one is stable else rule)
+            sentence = f"{one.name} cannot be told."
+        judged.append(Judgement(f"{tap}: {sentence}", one, verdict, rule, claim))
+    return judged
 
 
 def _labels(result: Result, tap: str) -> list[str]:
@@ -360,7 +369,7 @@ def _curve(result: Result, tap: str) -> Curve:
         for label in _labels(result, tap)
     )
     return Curve(
-        f"{tap}: coverage over the threshold",
+        f"{tap}: coverage over the threshold (P1, §1.3, in words)",
         _THRESHOLDS,
         series,
         Axis("cosine threshold"),

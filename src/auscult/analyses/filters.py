@@ -7,21 +7,30 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Measurement, Result
-from auscult.analyses.reading import OWN, verdict_of
+from auscult.analyses.base import (
+    ANALYSES,
+    Analysis,
+    Condition,
+    Context,
+    Judgement,
+    Measurement,
+    Result,
+)
+from auscult.analyses.reading import OWN, numbers_table, verdict_of
 from auscult.blocks import (
     Axis,
     Block,
     Curve,
-    Finding,
     Histogram,
     Scatter,
     Series,
     SmallMultiples,
     Table,
     Text,
+    Verdict,
 )
 from auscult.core.config import Config
+from auscult.core.errors import TapError
 from auscult.core.rng import named_rng
 from auscult.core.timebase import TimeBase
 from auscult.measures.filter_shapes import FilterShapes, filter_shapes
@@ -30,6 +39,7 @@ from auscult.models.weights import FirstConv, effective_weight, first_conv, fold
 
 _RECTANGLE_3DB = 0.886  # width of a rectangle's main lobe at -3 dB, in units of f_s / K
 _GABOR_LIMIT = 1 / (4 * np.pi)
+_NULLS = ("random weights", "shuffled weights", "normal taps")
 
 
 class FilterParams(Config):
@@ -55,6 +65,7 @@ class Filters(Analysis):
         "What shapes are the filters that meet the waveform, and how narrow can they be?"
     )
     source: ClassVar[str] = "METHODS A-1, A-2 (Cosme-Clifford, Post 1, Fig. 1 and §1.1); Gabor 1946"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: FilterParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -67,7 +78,10 @@ class Filters(Analysis):
         And draws of noise.
         """
         trained = context.model()
-        found = first_conv(trained)
+        try:
+            found = first_conv(trained)
+        except TapError as error:
+            return _no_filters(context, str(error))
         filters = _filters(found)
         sets = {
             "random weights": _filters(first_conv(context.model("random"))),
@@ -79,8 +93,10 @@ class Filters(Analysis):
         nulls = {name: filter_shapes(other, rate) for name, other in sets.items()}
         context.advance(0.8)
         kernel = filters.shape[1]
+        measurements = _measurements(measured, nulls, rate, kernel, found.path)
         return Result(
-            measurements=_measurements(measured, nulls, rate, kernel, found.path),
+            measurements=measurements,
+            judgements=_judgements(measurements, kernel, rate),
             arrays={"filters": filters, "folded": _folded(found), **sets},
             facts={
                 "path": found.path,
@@ -90,8 +106,7 @@ class Filters(Analysis):
                 "n_zero": int(len(filters) - len(measured.norm)),
                 "norm_path": found.norm_path,
                 "n_shown": params.n_shown,
-                "taps": {tap: context.time(tap).to_json() for tap in context.taps},
-                "widths": {tap: int(context.store(tap).d_in) for tap in context.taps},
+                **_tap_facts(context),
             },
         )
 
@@ -101,12 +116,14 @@ class Filters(Analysis):
         And what every recorded tap could tell apart.
         """
         facts, arrays = result.facts, result.arrays
+        blocks: list[Block] = [judged.finding() for judged in result.judgements]
+        if "filters" not in arrays:
+            return [*blocks, _tap_table(facts), numbers_table(result.measurements)]
         rate = int(facts["sample_rate"])
-        sets = {
-            name: arrays[name] for name in ("random weights", "shuffled weights", "normal taps")
-        }
-        blocks: list[Block] = [*_findings(result), _explanation(facts)]
-        blocks += [_grid("Filters as they act", arrays["filters"], rate, int(facts["n_shown"]))]
+        sets = {name: arrays[name] for name in _NULLS}
+        blocks += [_explanation(facts)]
+        title = "Filters as they act (P1, Fig. 1)"
+        blocks += [_grid(title, arrays["filters"], rate, int(facts["n_shown"]))]
         if facts["norm_path"]:
             title = f"The same with {facts['norm_path']} folded in"
             blocks.append(_grid(title, arrays["folded"], rate, int(facts["n_shown"])))
@@ -117,8 +134,26 @@ class Filters(Analysis):
             _scatter(arrays["filters"], sets["random weights"], rate),
             _tap_table(facts),
             _filter_table(arrays["filters"], rate),
+            numbers_table(result.measurements),
         ]
         return blocks
+
+
+def _no_filters(context: Context, reason: str) -> Result:
+    """What can be said of a model whose first layer does not meet the waveform."""
+    nan = float("nan")
+    where = ", ".join(context.taps)
+    one = Measurement("resolution f_s / K", nan, "Hz", {"random weights": nan}, tap=where)
+    sentence = "The model has no filters on the waveform whose resolution could be told."
+    judged = Judgement(sentence, one, "cannot be tested here", reason, "P1-01")
+    return Result((one,), facts=_tap_facts(context), judgements=(judged,))
+
+
+def _tap_facts(context: Context) -> dict[str, Any]:
+    return {
+        "taps": {tap: context.time(tap).to_json() for tap in context.taps},
+        "widths": {tap: int(context.store(tap).d_in) for tap in context.taps},
+    }
 
 
 def _filters(found: FirstConv) -> Float[np.ndarray, "n k"]:
@@ -155,65 +190,85 @@ def _measurements(
             {
                 "rectangle at -3 dB": _RECTANGLE_3DB * rate / kernel,
                 "rectangle, null to null": 2 * rate / kernel,
+                "these filters' median bandwidth at -3 dB": _median(own.width_3db_hz),
+                **{f"{name}, median": _median(null.width_3db_hz) for name, null in nulls.items()},
             },
             published="24,000 / 7 ≈ 3.4 kHz (P1 §1.1)",
             tap=path,
         ),
-        each("median bandwidth at -3 dB", "Hz", lambda s: np.median(s.width_3db_hz)),
-        each("median distance between nulls", "Hz", lambda s: np.median(s.null_width_hz)),
-        each("median Gabor product", "", lambda s: np.median(s.gabor), limit=_GABOR_LIMIT),
-        each("mean |symmetry|", "", lambda s: np.mean(np.abs(s.symmetry))),
+        each("median bandwidth at -3 dB", "Hz", lambda s: _median(s.width_3db_hz)),
+        each("median distance between nulls", "Hz", lambda s: _median(s.null_width_hz)),
+        each("median Gabor product", "", lambda s: _median(s.gabor), limit=_GABOR_LIMIT),
+        each("mean |symmetry|", "", lambda s: _mean(np.abs(s.symmetry))),
         each(
             "share of filters with |gain at 0 Hz| below a tenth of the norm",
             "",
-            lambda s: np.mean(np.abs(s.dc) < 0.1 * s.norm),
+            lambda s: _mean(np.abs(s.dc) < 0.1 * s.norm),
         ),
-        each("median dominant frequency", "Hz", lambda s: np.median(s.dominant_hz)),
-        each("mean sign changes", "", lambda s: np.mean(s.sign_changes)),
+        each("median dominant frequency", "Hz", lambda s: _median(s.dominant_hz)),
+        each("mean sign changes", "", lambda s: _mean(s.sign_changes)),
     )
 
 
-def _findings(result: Result) -> list[Block]:
-    by_name = {one.name: one for one in result.measurements}
+def _median(values: np.ndarray) -> float:
+    """Median; NaN for none, as when every filter is zero."""
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _judgements(
+    measurements: tuple[Measurement, ...], kernel: int, rate: int
+) -> tuple[Judgement, ...]:
+    by_name = {one.name: one for one in measurements}
     bound = by_name["resolution f_s / K"]
     width = by_name["median bandwidth at -3 dB"]
-    random = width.controls["random weights"]
     gabor = by_name["median Gabor product"]
-    return [
-        Finding(
-            f"A filter of {result.facts['kernel']} samples at {result.facts['sample_rate']} Hz "
-            "cannot tell apart "
-            f"what lies closer than about {bound.text()}.",
-            bound.text(),
-            f"rectangle of that length: {bound.text(bound.controls['rectangle at -3 dB'])} at -3 "
-            "dB",
-            "holds",
-            bound.published,
+    random = width.controls["random weights"]
+    narrower = width.value < random
+    closer = gabor.value < gabor.controls["random weights"] - 0.02
+    return (
+        Judgement(
+            f"A filter of {kernel} samples at {rate} Hz cannot tell apart what lies closer than "
+            f"about {bound.text()}.",
+            bound,
+            _bound_verdict(bound),
+            "The rule holds when neither trained nor random filters are, in the median, narrower "
+            "than half of f_s / K: two equal taps at both ends reach this half, and nothing much "
+            "less. It follows from the length alone, so that random weights share it.",
             "P1-01",
-            "It follows from the length alone; trained or not makes no difference.",
         ),
-        Finding(
+        Judgement(
             "Training made the first filters narrower than random ones."
-            if width.value < random
+            if narrower
             else "Training did not make the first filters narrower than random ones.",
-            width.text(),
-            f"random weights: {width.text(random)}; normal taps: "
-            f"{width.text(width.controls['normal taps'])}",
+            width,
             verdict_of(width.value, list(width.controls.values()), "less", 0.05 * random),
-            reason="Median width of the main lobe at -3 dB; a margin of 5 % counts as equal.",
+            "Median width of the main lobe at -3 dB; a margin of 5 % counts as equal.",
         ),
-        Finding(
+        Judgement(
             "Training brought the filters closer to the limit of time and frequency."
-            if gabor.value < gabor.controls["random weights"] - 0.02
+            if closer
             else "Training did not bring the filters closer to the limit of time and frequency.",
-            gabor.text(),
-            f"limit: {_GABOR_LIMIT:.3g}; random weights: "
-            f"{gabor.text(gabor.controls['random weights'])}",
+            gabor,
             verdict_of(gabor.value, [gabor.controls["random weights"]], "less", 0.02),
-            reason="Median of σ_t σ_f; it holds when trained filters come closer to 1/(4π) than "
-            "random ones.",
+            "Median of σ_t σ_f; it holds when trained filters come closer to 1/(4π) than random "
+            "ones.",
         ),
+    )
+
+
+def _bound_verdict(bound: Measurement) -> Verdict:
+    measured = [
+        bound.controls["these filters' median bandwidth at -3 dB"],
+        bound.controls["random weights, median"],
     ]
+    if not np.isfinite(measured).all():
+        return "cannot be tested here"
+    return "holds" if min(measured) >= 0.5 * bound.value else "does not hold"
 
 
 def _explanation(facts: Mapping[str, Any]) -> Text:
@@ -281,8 +336,10 @@ def _histograms(filters: np.ndarray, sets: Mapping[str, np.ndarray], rate: int) 
 
 def _edges(values: Mapping[str, np.ndarray]) -> np.ndarray:
     """Bins from 0 to what nearly all filters of any set stay below."""
-    top = np.nanquantile(np.concatenate(list(values.values())), 0.99)
-    return np.linspace(0, 1.05 * max(float(top), 1e-9), 41)
+    every = np.concatenate(list(values.values()))
+    every = every[np.isfinite(every)]
+    top = float(np.quantile(every, 0.99)) if len(every) else 1.0
+    return np.linspace(0, 1.05 * max(top, 1e-9), 41)
 
 
 def _scatter(filters: np.ndarray, random: np.ndarray, rate: int) -> Scatter:
@@ -302,67 +359,36 @@ def _tap_table(facts: Mapping[str, Any]) -> Table:
     for tap, told in facts["taps"].items():
         time = TimeBase.from_json(told)
         heard = "whole clip" if time.global_ else "all before" if time.unbounded_past else "span"
-        rows.append(
-            (
-                tap,
-                int(facts["widths"][tap]),
-                float(time.span),
-                float(1000 * time.span / time.sample_rate),
-                float(time.resolution_hz),
-                float(time.frame_rate),
-                float(time.frame_rate / 2),
-                heard,
-            )
-        )
+        span_ms = float(1000 * time.span / time.sample_rate)
+        rate = float(time.frame_rate)
+        bound = float(time.resolution_hz)
+        width = int(facts["widths"][tap])
+        rows.append((tap, width, float(time.span), span_ms, bound, rate, rate / 2, heard))
+    field = "receptive field"
     return Table(
         "What the recorded taps could tell apart",
-        (
-            "tap",
-            "channels",
-            "receptive field",
-            "receptive field",
-            "f_s / R",
-            "frame rate",
-            "Nyquist",
-            "hears",
-        ),
+        ("tap", "channels", field, field, "f_s / R", "frame rate", "Nyquist", "hears"),
         tuple(rows),
         ("", "", "samples", "ms", "Hz", "Hz", "Hz", ""),
         "f_s / R bounds the width of what one frame can tell apart; above the Nyquist rate of the "
-        "frames, "
-        "frequencies fold onto each other along time.",
+        "frames, frequencies fold onto each other along time.",
     )
 
 
 def _filter_table(filters: np.ndarray, rate: int) -> Table:
-    alive = np.flatnonzero(
-        np.linalg.norm(filters, axis=1) > 1e-8 * np.abs(filters).max(initial=0.0)
-    )
+    norms = np.linalg.norm(filters, axis=1)
+    alive = np.flatnonzero(norms > 1e-8 * np.abs(filters).max(initial=0.0))
     own = filter_shapes(filters, rate)
-    columns = (
-        own.dominant_hz,
-        own.width_3db_hz,
-        own.null_width_hz,
-        own.gabor,
-        own.norm,
-        own.dc,
-        own.symmetry,
-        own.sign_changes,
-    )
-    rows = tuple((int(i), *(float(c[j]) for c in columns)) for j, i in enumerate(alive))
-    return Table(
-        "Every filter",
-        (
-            "filter",
-            "dominant",
-            "bandwidth -3 dB",
-            "between nulls",
-            "σ_t σ_f",
-            "norm",
-            "gain at 0 Hz",
-            "symmetry",
-            "sign changes",
-        ),
-        rows,
-        ("", "Hz", "Hz", "Hz", "", "", "", "", ""),
-    )
+    columns = {
+        "dominant": own.dominant_hz,
+        "bandwidth -3 dB": own.width_3db_hz,
+        "between nulls": own.null_width_hz,
+        "σ_t σ_f": own.gabor,
+        "norm": own.norm,
+        "gain at 0 Hz": own.dc,
+        "symmetry": own.symmetry,
+        "sign changes": own.sign_changes,
+    }
+    rows = tuple((int(i), *(float(c[j]) for c in columns.values())) for j, i in enumerate(alive))
+    units = ("", "Hz", "Hz", "Hz", "", "", "", "", "")
+    return Table("Every filter", ("filter", *columns), rows, units)

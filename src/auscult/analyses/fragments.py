@@ -13,7 +13,16 @@ import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from auscult.analyses.base import ANALYSES, BASE, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.base import (
+    ANALYSES,
+    BASE,
+    Analysis,
+    Condition,
+    Context,
+    Judgement,
+    Measurement,
+    Result,
+)
 from auscult.analyses.cards import (
     Corpus,
     Places,
@@ -21,12 +30,17 @@ from auscult.analyses.cards import (
     fragment_shapes,
     fragment_spectrum,
 )
-from auscult.analyses.reading import chosen_dictionary, pooled, sample, verdict_of
+from auscult.analyses.reading import (
+    chosen_dictionary,
+    numbers_table,
+    pooled,
+    sample,
+    verdict_of,
+)
 from auscult.blocks import (
     Axis,
     Bars,
     Block,
-    Finding,
     Gallery,
     GalleryItem,
     Lanes,
@@ -34,6 +48,7 @@ from auscult.blocks import (
     Text,
 )
 from auscult.core.config import Config
+from auscult.core.errors import UserError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.geometry import nearest_atom
@@ -94,6 +109,7 @@ class Fragments(Analysis):
         "fragments?"
     )
     source: ClassVar[str] = "METHODS A-5, A-6 (Cosme-Clifford, Post 1, Fig. 2 and 3)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: FragmentParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -102,31 +118,56 @@ class Fragments(Analysis):
 
     def run(self, context: Context, params: FragmentParams) -> Result:
         """Build a card for the most used features of every recorded tap."""
+        name = chosen_dictionary(context, params.dictionary)
         measurements: list[Measurement] = []
+        judgements: list[Judgement] = []
         blocks: list[Block] = []
         for step, tap in enumerate(context.taps):
-            heard = _listen(context, params, tap)
-            order = np.argsort(-(heard.acts != 0).mean(0), kind="stable")[: params.n_shown]
-            lanes = _lanes(context, heard, order)
-            items, areas, shuffled = [], [], []
-            for place, feature in enumerate(order.tolist()):
-                item, area, null = _card(context, params, heard, feature, lanes)
-                items.append(item)
-                if np.count_nonzero(heard.acts[:, feature]) >= params.n_compared:
-                    areas.append(area)
-                    shuffled.append(null)
-                context.advance((step + (place + 1) / len(order)) / len(context.taps))
-            measurements.append(_selective(tap, areas, shuffled))
-            blocks.append(_overview(heard, lanes))
-            blocks.append(Gallery(f"Features of {tap}", tuple(items), _UNITS, "usage", _NOTE))
-        return Result(tuple(measurements), facts={"taps": list(context.taps)}, blocks=tuple(blocks))
+            share = 1 / len(context.taps)
+            try:
+                one, shown = _tap(context, params, name, tap, (step * share, share))
+                judged = _judgement(one)
+            except UserError as error:
+                one, shown = _selective(tap, [], []), []
+                judged = _judgement(one, str(error))
+            measurements.append(one)
+            judgements.append(judged)
+            blocks += shown
+        facts = {"taps": list(context.taps), "dictionary": name}
+        return Result(tuple(measurements), {}, facts, tuple(blocks), tuple(judgements))
 
     def view(self, result: Result) -> list[Block]:
         """A finding a tap, then the browsers."""
-        findings: list[Block] = [_finding(one) for one in result.measurements]
-        return [*findings, *result.blocks]
+        blocks: list[Block] = [judged.finding() for judged in result.judgements]
+        blocks.append(Text(_READING, "How to read this page"))
+        return [*blocks, *result.blocks, numbers_table(result.measurements)]
 
 
+def _tap(
+    context: Context, params: FragmentParams, name: str, tap: str, done: tuple[float, float]
+) -> tuple[Measurement, list[Block]]:
+    """How selective a tap's features are, and their browser."""
+    heard = _listen(context, params, name, tap)
+    order = np.argsort(-(heard.acts != 0).mean(0), kind="stable")[: params.n_shown]
+    lanes = _lanes(context, heard, order)
+    items, areas, shuffled = [], [], []
+    for place, feature in enumerate(order.tolist(), 1):
+        item, area, null = _card(context, params, heard, feature, lanes)
+        items.append(item)
+        if np.count_nonzero(heard.acts[:, feature]) >= params.n_compared:
+            areas.append(area)
+            shuffled.append(null)
+        context.advance(done[0] + done[1] * place / len(order))
+    gallery = Gallery(f"Features of {tap} (P1, Fig. 2 and 3)", tuple(items), _UNITS, "usage", _NOTE)
+    return _selective(tap, areas, shuffled), [_overview(heard, lanes), gallery]
+
+
+_READING = (
+    "Each card holds one feature: the mean deviation of its vectors from all (P1, Fig. 2a), the "
+    "waveforms of its strongest fragments beside random ones (Fig. 2b), the same to hear, and the "
+    "spectrum around them (Fig. 3). What the strongest fragments of any direction look like says "
+    "little by itself: look at the random ones first."
+)
 _UNITS = {
     "usage": "share of frames",
     "cosine": "of atom and mean deviation",
@@ -144,10 +185,11 @@ _NOTE = (
 )
 
 
-def _listen(context: Context, params: FragmentParams, tap: str) -> _Heard:
-    name = chosen_dictionary(context, params.dictionary)
+def _listen(context: Context, params: FragmentParams, name: str, tap: str) -> _Heard:
     dictionary = context.dictionaries(name, tap)[0]
     own = sample(context.store(tap, BASE, "test"), params.most_vectors)
+    if len(own.values) < 2:
+        raise UserError(f"{tap} has too few vectors on the test side: record more frames")
     with torch.no_grad():
         acts = dictionary.encode(torch.from_numpy(own.values)).numpy()
         atoms = dictionary.atoms.numpy()
@@ -181,7 +223,7 @@ def _card(
     null = _areas(heard, rng.choice(len(acts), max(len(many), 2), replace=False))
     deviation, low, high, agreement = _deviation(heard, feature, rng)
     spectrum, level_db = fragment_spectrum(heard.places, many, heard.corpus)
-    random = rng.choice(heard.random_rows, params.n_fragments, replace=False)
+    random = rng.permutation(heard.random_rows)[: params.n_fragments]
     blocks: list[Block] = [
         _bars(deviation, low, high, agreement),
         fragment_shapes(heard.places, few, random),
@@ -342,18 +384,17 @@ def _selective(tap: str, areas: Sequence[float], shuffled: Sequence[float]) -> M
     )
 
 
-def _finding(one: Measurement) -> Finding:
+def _judgement(one: Measurement, untested: str = "") -> Judgement:
     null = one.controls["fragments chosen at random"]
-    interval = (
-        f" ({one.interval[0]:.2f} to {one.interval[1]:.2f} over features)" if one.interval else ""
-    )
-    return Finding(
+    if untested or not np.isfinite(one.value):
+        reason = untested or "No feature is on often enough for its shapes to be compared."
+        sentence = f"{one.tap}: the shapes that features answer to cannot be compared."
+        return Judgement(sentence, one, "cannot be tested here", reason)
+    return Judgement(
         f"{one.tap}: the fragments that features answer to "
         + ("have shapes of their own." if one.value > null + 0.05 else "look like random ones."),
-        f"{one.value:.2f}{interval}",
-        f"fragments chosen at random: {null:.2f}",
+        one,
         verdict_of(one.value, [null], "more", 0.05),
-        one.published,
-        reason="Largest |AUC - 0.5| over slope, curvature, crest factor and energy change, median "
-        "over features.",
+        "Largest |AUC - 0.5| over slope, curvature, crest factor and energy change, median over "
+        "features; it holds when it exceeds that of random fragments by 0.05.",
     )

@@ -1,39 +1,53 @@
-"""Does any feature stand for one narrow band of frequency, whatever else sounds?"""
+"""Does any feature or archetype stand for one narrow band of frequency, whatever else sounds?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
 
-from auscult.analyses.base import ANALYSES, BASE, Analysis, Condition, Context, Measurement, Result
-from auscult.analyses.reading import OWN, chosen_dictionary
-from auscult.blocks import Axis, Block, Curve, Finding, Heatmap, Histogram, Series, Table, Text
+from auscult.analyses.base import (
+    ANALYSES,
+    BASE,
+    Analysis,
+    Condition,
+    Context,
+    DictionaryOf,
+    Judgement,
+    Measurement,
+    Result,
+)
+from auscult.analyses.reading import OWN, chosen_dictionary, numbers_table
+from auscult.blocks import Axis, Block, Curve, Heatmap, Histogram, Series, Table, Text
 from auscult.core.config import Config
+from auscult.core.errors import ConfigError, UserError
 from auscult.core.rng import named_rng
-from auscult.measures.fragment_spectra import bandwidth_octaves
+from auscult.dictionaries.base import Dictionary
+from auscult.measures.tones import (
+    COMPANY,
+    narrow_bank,
+    stays,
+    tones_in_company,
+    widths_octaves,
+)
 from auscult.measures.tuning import is_narrow_band, tuning_stability
 
+_KINDS: Mapping[str, DictionaryOf] = {"features": "responses", "archetypes": "generators"}
 _RANDOM = Condition(weights="random")
 _BANK = "filter bank of 1/6 octave (must pass)"
-_CONTEXTS = (
-    "alone",
-    "with harmonics",
-    "with one other tone",
-    "with three other tones",
-    "in pink noise",
-)
 _MOST_FRAMES = 256
-_RMS = 0.1  # of the tone that is asked about: -20 dB re full scale
 
 
 class NarrowBandParams(Config):
     """Settings of the narrow-band test."""
 
     dictionary: str | None = None
-    """Which dictionary; none: the first one fitted to response vectors."""
+    """Which dictionary of features; none: the first one fitted to response vectors."""
+    archetypes: str | None = None
+    """Which dictionary of archetypes; none: the first one fitted to generators."""
     lowest_hz: float = Field(80.0, gt=0)
     """Lowest tone."""
     per_octave: int = Field(12, ge=4)
@@ -49,16 +63,19 @@ class NarrowBand(Analysis):
     """Tuning curves of features over the frequency of a tone, alone and in four kinds of company.
 
     A feature is narrow-band when its tuning curve is narrower than a third of an octave in at least
-    80 % of the contexts. A bank of narrow filters must pass the test and features of random weights
-    must not, or the test says nothing.
+    80 % of the contexts. A bank of narrow filters must pass the test, or it says nothing; features
+    of random weights are shown beside. Archetypes are tested alike, by their activations on
+    generators, where the spec fits a dictionary to these.
     """
 
     Params: ClassVar[type[Config]] = NarrowBandParams
     title: ClassVar[str] = "Narrow bands"
     question: ClassVar[str] = (
-        "Does any feature stand for one narrow band of frequency, whatever else sounds?"
+        "Does any feature or archetype stand for one narrow band of frequency, whatever else "
+        "sounds?"
     )
     source: ClassVar[str] = "METHODS A-8 (Cosme-Clifford, Post 1, Fig. 3)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: NarrowBandParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -67,52 +84,96 @@ class NarrowBand(Analysis):
 
     def run(self, context: Context, params: NarrowBandParams) -> Result:
         """Play tones to every recorded tap under both weights, and to the filter bank."""
+        names = _names(context, params)
         tones_hz = _tones_hz(params, context.model().sample_rate)
         bank = _bank(context, params, tones_hz)
-        measurements: list[Measurement] = []
-        arrays: dict[str, np.ndarray] = {"tones_hz": tones_hz}
-        rows: list[tuple[Any, ...]] = []
+        found = _Found([], [], {"tones_hz": tones_hz}, [])
         for step, tap in enumerate(context.taps):
-            curves = {
-                "own": _curves(context, params, tap, BASE, tones_hz),
-                str(_RANDOM): _curves(context, params, tap, _RANDOM, tones_hz),
-                _BANK: bank,
-            }
-            measurements += _judge(params, tap, tones_hz, curves, rows)
-            arrays[f"{tap}/tuning"] = curves["own"][0]
-            for name, each in curves.items():
-                arrays[f"{tap}/{name}/width"] = _widths(tones_hz, each)[0]
+            try:
+                own, random = (
+                    _curves(context, names, tap, condition, tones_hz)
+                    for condition in (BASE, _RANDOM)
+                )
+            except UserError as error:
+                for kind in _KINDS:
+                    found.untested(tap, kind, str(error))
+                continue
+            for kind in _KINDS:
+                if kind in names:
+                    curves = {"own": own[kind], str(_RANDOM): random[kind], _BANK: bank}
+                    _judge(params, tap, kind, tones_hz, curves, found)
+                else:
+                    found.untested(tap, kind, f"The spec fits no dictionary to {_KINDS[kind]}.")
             context.advance((step + 1) / len(context.taps))
-        return Result(tuple(measurements), arrays, {"rows": rows, "taps": list(context.taps)})
+        facts = {"rows": found.rows, "taps": list(context.taps)}
+        measurements, judgements = tuple(found.measurements), tuple(found.judgements)
+        return Result(measurements, found.arrays, facts, judgements=judgements)
 
     def view(self, result: Result) -> list[Block]:
         """A finding a tap, tuning curves, widths beside the controls'."""
-        taps = result.facts["taps"]
-        blocks: list[Block] = [_finding(result, tap) for tap in taps]
-        for tap in taps:
-            blocks += [_heatmap(result, tap), _tuning(result, tap), _histogram(result, tap)]
+        blocks: list[Block] = [judged.finding() for judged in result.judgements]
+        blocks.append(Text(_READING, "How to read this page"))
+        for tap in result.facts["taps"]:
+            for kind in _KINDS:
+                if f"{tap}/{kind}/tuning" in result.arrays:
+                    pictures = (_heatmap, _tuning, _histogram)
+                    blocks += [picture(result, tap, kind) for picture in pictures]
+        columns = ("tap", "kind", "condition", "unit", "peak", "width alone")
         blocks += [
             Table(
-                "Features that respond to tones",
-                (
-                    "tap",
-                    "condition",
-                    "feature",
-                    "peak",
-                    "width alone",
-                    "contexts narrow",
-                    "stability",
-                ),
+                "Features and archetypes that respond to tones",
+                (*columns, "contexts narrow", "stability"),
                 tuple(tuple(row) for row in result.facts["rows"]),
-                ("", "", "", "Hz", "octaves", "share", "correlation"),
+                ("", "", "", "", "Hz", "octaves", "share", "correlation"),
             ),
-            Text(
-                "Stability is the correlation of the tuning curve for a tone alone with that for "
-                "the same tone among "
-                "three others, averaged over nothing else: 1 means that company changes nothing."
-            ),
+            numbers_table(result.measurements),
         ]
         return blocks
+
+
+_READING = (
+    "Each tone is played alone, with harmonics, with one and with three other tones, and in pink "
+    "noise. A unit is narrow-band when its tuning curve is narrower than the limit in most of "
+    "these contexts and keeps its peak. P1, Fig. 3 shows spectra of fragments instead; a spectrum "
+    "of music is heavy in the bass whatever the unit does, tones are not. Stability is the "
+    "correlation of the tuning curve for a tone alone with that for the same tone among three "
+    "others: 1 means that company changes nothing."
+)
+
+
+@dataclass
+class _Found:
+    """What a run gathers."""
+
+    measurements: list[Measurement]
+    judgements: list[Judgement]
+    arrays: dict[str, np.ndarray]
+    rows: list[tuple[Any, ...]]
+
+    def untested(self, tap: str, kind: str, reason: str) -> None:
+        """Say that one kind of unit could not be tested at a tap."""
+        nan = float("nan")
+        one = Measurement(_share_name(kind), nan, "", {_BANK: nan, str(_RANDOM): nan}, tap=tap)
+        sentence = f"{tap}: whether {kind} are narrow-band cannot be told."
+        self.measurements.append(one)
+        self.judgements.append(Judgement(sentence, one, "cannot be tested here", reason, "P1-03"))
+
+
+def _share_name(kind: str) -> str:
+    return f"share of {kind} that are narrow-band"
+
+
+def _names(context: Context, params: NarrowBandParams) -> dict[str, str]:
+    """Name of the dictionary of each kind; of what is not fitted none."""
+    asked = {"features": params.dictionary, "archetypes": params.archetypes}
+    names = {
+        kind: chosen_dictionary(context, asked[kind], of)
+        for kind, of in _KINDS.items()
+        if asked[kind] or context.dictionary_names(of)
+    }
+    if not names:
+        raise ConfigError("the narrow-band test needs a dictionary: fit one to response vectors")
+    return names
 
 
 def _tones_hz(params: NarrowBandParams, sample_rate: int) -> Float[np.ndarray, " tone"]:
@@ -123,241 +184,194 @@ def _tones_hz(params: NarrowBandParams, sample_rate: int) -> Float[np.ndarray, "
     return tones
 
 
-def sounds(
-    context_name: str,
-    tones_hz: Float[np.ndarray, " tone"],
-    sample_rate: int,
-    n_samples: int,
-    rng: np.random.Generator,
-) -> Float[np.ndarray, "tone time"]:
-    """One sound for each tone, at a random phase, in one of the five contexts."""
-    t = np.arange(n_samples) / sample_rate
-
-    def sine(hz: Float[np.ndarray, " tone"]) -> np.ndarray:
-        phase = rng.uniform(0, 2 * np.pi, (len(hz), 1))
-        wave: np.ndarray = np.sin(2 * np.pi * hz[:, None] * t + phase) * (
-            hz[:, None] < sample_rate / 2
-        )
-        return wave
-
-    waves = sine(tones_hz)
-    if context_name == "with harmonics":
-        waves = waves + sum(sine(tones_hz * h) / h for h in range(2, 9))
-    elif context_name in ("with one other tone", "with three other tones"):
-        for _ in range(1 if "one" in context_name else 3):
-            waves = waves + sine(
-                np.exp(rng.uniform(np.log(tones_hz[0]), np.log(tones_hz[-1]), len(tones_hz)))
-            )
-    elif context_name == "in pink noise":
-        spectrum = np.fft.rfft(rng.standard_normal((len(tones_hz), n_samples)), axis=1)
-        spectrum /= np.sqrt(np.maximum(np.arange(spectrum.shape[1]), 1))
-        noise = np.fft.irfft(spectrum, n_samples, axis=1)
-        waves = waves + 0.5 * noise / noise.std(1, keepdims=True)
-    scaled: np.ndarray = _RMS * np.sqrt(2) * waves
-    return scaled.astype(np.float32)
-
-
 def _curves(
-    context: Context, params: NarrowBandParams, tap: str, condition: Condition, tones_hz: np.ndarray
-) -> Float[np.ndarray, "context feature tone"]:
-    """Mean activation of every feature for every tone in every context, edges left out."""
-    name = chosen_dictionary(context, params.dictionary)
-    dictionary = context.dictionaries(name, tap, condition)[0]
+    context: Context,
+    names: Mapping[str, str],
+    tap: str,
+    condition: Condition,
+    tones_hz: Float[np.ndarray, " tone"],
+) -> dict[str, Float[np.ndarray, "context unit tone"]]:
+    """Mean activation of every unit for every tone in every context, edges left out."""
+    units = {
+        kind: (context.dictionaries(name, tap, condition)[0], context.lag(name))
+        for kind, name in names.items()
+    }
     time = context.time(tap)
-    n_samples = max(
-        round(0.12 * time.sample_rate),
-        int(2 * time.span + 8 * time.hop),
-        context.model(condition.weights).probe_samples,
-    )
-    curves = []
-    for kind in _CONTEXTS:
-        rng = named_rng(context.seed, "narrow-band", kind)
-        waves = sounds(kind, tones_hz, time.sample_rate, n_samples, rng)
-        heard = [
-            _mean_acts(context, dictionary, tap, condition, waves[i : i + 16])
-            for i in range(0, len(waves), 16)
-        ]
-        curves.append(np.concatenate(heard).T)
-    return np.stack(curves)
+    longest = max(lag for _, lag in units.values())
+    n_samples = max(round(0.12 * time.sample_rate), int(2 * time.span + (8 + longest) * time.hop))
+    if time.global_ or time.unbounded_past:
+        n_samples = max(n_samples, context.model(condition.weights).probe_samples)
+    curves: dict[str, list[np.ndarray]] = {kind: [] for kind in units}
+    for company in COMPANY:
+        rng = named_rng(context.seed, "narrow-band", company)
+        waves = tones_in_company(company, tones_hz, time.sample_rate, n_samples, rng)
+        heard = _mean_acts(context, units, tap, condition, waves)
+        for kind in units:
+            curves[kind].append(heard[kind].T)
+    return {kind: np.stack(each) for kind, each in curves.items()}
 
 
 def _mean_acts(
-    context: Context, dictionary: Any, tap: str, condition: Condition, waves: np.ndarray
-) -> np.ndarray:
-    time = context.time(tap)
-    values = context.hear(tap, waves, condition.weights).values.float()
-    inside = time.frames_within(0, waves.shape[1])
-    first, last = max(inside.start, 0), min(inside.stop, values.shape[1])
-    kept = values[:, first:last] if last > first else values
-    # A few hundred frames at random places: evenly spaced ones would beat with the tone.
+    context: Context,
+    units: Mapping[str, tuple[Dictionary, int]],
+    tap: str,
+    condition: Condition,
+    waves: Float[np.ndarray, "tone time"],
+) -> dict[str, Float[np.ndarray, "tone unit"]]:
+    longest = max(lag for _, lag in units.values())
     rng = named_rng(context.seed, "narrow-band", "frames")
-    chosen = np.sort(rng.permutation(kept.shape[1])[:_MOST_FRAMES])
-    kept = kept[:, torch.from_numpy(chosen)]
-    with torch.no_grad():
-        means: np.ndarray = dictionary.encode(kept).abs().mean(1).numpy()
-    return means
+    means: dict[str, list[np.ndarray]] = {kind: [] for kind in units}
+    for values, inside in _played(context, tap, condition, waves):
+        first, last = max(inside.start, 0), min(inside.stop, len(values))
+        kept = values[first:last] if last - first > longest else values
+        n_starts = len(kept) - longest
+        if n_starts < 1:
+            raise UserError(f"{tap} answers to a tone with fewer frames than its generators' lag")
+        # A few hundred frames at random places: evenly spaced ones would beat with the tone.
+        chosen = torch.from_numpy(np.sort(rng.permutation(n_starts)[:_MOST_FRAMES]))
+        for kind, (dictionary, lag) in units.items():
+            vectors = kept[chosen + lag] - kept[chosen] if lag else kept[chosen]
+            with torch.no_grad():
+                means[kind].append(dictionary.encode(vectors).abs().mean(0).numpy())
+    return {kind: np.stack(each) for kind, each in means.items()}
+
+
+def _played(
+    context: Context, tap: str, condition: Condition, waves: Float[np.ndarray, "tone time"]
+) -> Iterator[tuple[torch.Tensor, range]]:
+    """Frames of a sound, and which of them hear nothing but one tone, tone by tone.
+
+    Where frames hear only their span, tones follow one another in sounds as long as the model
+    likes them: one that needs two seconds would else be given two for each tone.
+    """
+    time, n = context.time(tap), waves.shape[1]
+    alone = time.global_ or time.unbounded_past
+    together = 1 if alone else max(1, -(-context.model(condition.weights).probe_samples // n))
+    for start in range(0, len(waves), 4 * together):
+        part = waves[start : start + 4 * together]
+        n_sounds = -(-len(part) // together)
+        filled = np.zeros((n_sounds * together, n), dtype=np.float32)
+        filled[: len(part)] = part
+        heard = context.hear(tap, filled.reshape(n_sounds, -1), condition.weights).values.float()
+        for i in range(len(part)):
+            place = i % together
+            yield heard[i // together], time.frames_within(place * n, (place + 1) * n)
 
 
 def _bank(
     context: Context, params: NarrowBandParams, tones_hz: np.ndarray
-) -> Float[np.ndarray, "context feature tone"]:
-    """The positive control: energy in bands of 1/6 octave, read from the spectrum of each sound."""
+) -> Float[np.ndarray, "context unit tone"]:
+    """The positive control: a bank of narrow filters hears the same tones in the same company."""
     rate = context.model().sample_rate
-    n_samples = rate // 2
-    hz = np.fft.rfftfreq(n_samples, 1 / rate)
     centres = tones_hz[:: max(1, params.per_octave // 3)]
-    bands = np.exp(
-        -0.5 * np.square(np.log2(np.maximum(hz, 1e-3) / centres[:, None]) / (1 / 6 / 2.355))
-    )
     curves = []
-    for kind in _CONTEXTS:
-        waves = sounds(
-            kind, tones_hz, rate, n_samples, named_rng(context.seed, "narrow-band", kind)
-        )
-        power = np.square(np.abs(np.fft.rfft(waves * np.hanning(n_samples), axis=1)))
-        curves.append(np.sqrt(bands @ power.T))
+    for company in COMPANY:
+        rng = named_rng(context.seed, "narrow-band", company)
+        waves = tones_in_company(company, tones_hz, rate, rate // 2, rng)
+        curves.append(narrow_bank(waves, centres, rate))
     return np.stack(curves)
 
 
-def _widths(
-    tones_hz: np.ndarray, curves: Float[np.ndarray, "context feature tone"]
-) -> Float[np.ndarray, "context feature"]:
-    """Width in octaves at half height of each tuning curve; NaN for features that no tone moves."""
-    widths = np.full(curves.shape[:2], np.nan)
-    for i, context in enumerate(curves):
-        for j, curve in enumerate(context):
-            if curve.max() > 0:
-                widths[i, j] = bandwidth_octaves(tones_hz, np.square(curve), level_db=-6.02)
-    return widths
-
-
-def _stays(
-    tones_hz: np.ndarray, curves: Float[np.ndarray, "context feature tone"], octaves: float
-) -> Bool[np.ndarray, "context feature"]:
-    """Whether a feature's peak lies where it lies for a tone alone.
-
-    A feature that hardly ever speaks has narrow peaks by accident, elsewhere in each context.
-    """
-    peaks = np.log2(tones_hz[curves.argmax(2)])
-    stays: np.ndarray = np.abs(peaks - peaks[0]) <= octaves
-    return stays
-
-
-def _share_narrow(params: NarrowBandParams, widths: Float[np.ndarray, "context feature"]) -> float:
+def _share_narrow(params: NarrowBandParams, widths: Float[np.ndarray, "context unit"]) -> float:
     narrow = [is_narrow_band(each, params.limit_octaves, params.share) for each in widths.T]
-    return float(np.mean(narrow)) if narrow else 0.0
+    return float(np.mean(narrow)) if narrow else float("nan")
 
 
 def _judge(
     params: NarrowBandParams,
     tap: str,
+    kind: str,
     tones_hz: np.ndarray,
     curves: Mapping[str, np.ndarray],
-    rows: list[tuple[Any, ...]],
-) -> list[Measurement]:
+    found: _Found,
+) -> None:
+    """Measure one kind of unit at a tap under all conditions, and judge it."""
     passed: dict[str, float] = {}
     by_width: dict[str, float] = {}
     stable: dict[str, float] = {}
+    found.arrays[f"{tap}/{kind}/tuning"] = curves["own"][0]
     for name, each in curves.items():
-        widths = _widths(tones_hz, each)
+        widths = widths_octaves(tones_hz, each)
+        found.arrays[f"{tap}/{kind}/{name}/width"] = widths[0]
         moved = np.flatnonzero(np.isfinite(widths[0]))
-        steady = np.where(_stays(tones_hz, each, params.limit_octaves), widths, np.nan)
+        steady = np.where(stays(tones_hz, each, params.limit_octaves), widths, np.nan)
         passed[name] = _share_narrow(params, steady[:, moved])
         by_width[name] = _share_narrow(params, widths[:, moved])
-        alike = [tuning_stability(each[0, j], each[3, j]) for j in moved]
-        stable[name] = (
-            float(np.nanmedian(alike)) if len(moved) and np.isfinite(alike).any() else float("nan")
-        )
-        rows += [
-            (
-                tap,
-                OWN if name == "own" else name,
-                int(j),
-                float(tones_hz[each[0, j].argmax()]),
-                float(widths[0, j]),
-                float(np.mean(widths[:, j] < params.limit_octaves)),
-                float(alike[place]),
-            )
-            for place, j in enumerate(moved)
+        alike = np.array([tuning_stability(each[0, j], each[3, j]) for j in moved])
+        known = alike[np.isfinite(alike)]
+        stable[name] = float(np.median(known)) if len(known) else float("nan")
+        peaks_hz = tones_hz[each[0].argmax(1)]
+        narrow = np.mean(widths < params.limit_octaves, axis=0)
+        label = OWN if name == "own" else name
+        found.rows += [
+            (tap, kind, label, int(j), *map(float, (peaks_hz[j], widths[0, j], narrow[j], same)))
+            for j, same in zip(moved, alike, strict=True)
         ]
-    others = [name for name in curves if name != "own"]
-    return [
-        Measurement(
-            "share of features that are narrow-band",
-            passed["own"],
-            "",
-            {name: passed[name] for name in others},
-            published="none (P1 §1.3, Fig. 3)",
-            tap=tap,
-        ),
-        Measurement(
-            "the same by width alone, wherever the peak goes",
-            by_width["own"],
-            "",
-            {name: by_width[name] for name in others},
-            tap=tap,
-        ),
-        Measurement(
-            "median stability of tuning in company",
-            stable["own"],
-            "",
-            {name: stable[name] for name in others},
-            tap=tap,
-        ),
-    ]
+    told = (
+        (_share_name(kind), passed, "none (P1 §1.3, Fig. 3)"),
+        ("the same by width alone, wherever the peak goes", by_width, ""),
+        ("median stability of tuning in company", stable, ""),
+    )
+    measured = []
+    for what, value, published in told:
+        controls = {name: value[name] for name in curves if name != "own"}
+        whose = what if kind in what else f"{kind}: {what}"
+        measured.append(
+            Measurement(whose, value["own"], "", controls, published=published, tap=tap)
+        )
+    found.measurements += measured
+    found.judgements.append(_judgement(kind, measured[0]))
 
 
-def _finding(result: Result, tap: str) -> Finding:
-    one = next(m for m in result.measurements if m.tap == tap)
-    bank, random = one.controls[_BANK], one.controls[str(_RANDOM)]
-    none = one.value < 0.05
-    works = bank > 0.8
+def _judgement(kind: str, one: Measurement) -> Judgement:
+    """Under 5 % pass, where the filter bank does."""
+    if not np.isfinite(one.value):
+        reason = f"No tone moves any of the {kind}."
+        sentence = f"{one.tap}: whether {kind} are narrow-band cannot be told."
+        return Judgement(sentence, one, "cannot be tested here", reason, "P1-03")
+    works = one.controls[_BANK] > 0.8
     reason = (
         "The filter bank passes, so the test can be passed."
         if works
         else "The filter bank itself does not pass: the test says nothing here."
     )
-    return Finding(
-        f"{tap}: "
-        + ("no feature is" if one.value == 0 else f"{one.value:.0%} of the features are")
-        + " narrow-band.",
-        f"{one.value:.1%} of features",
-        f"{_BANK}: {bank:.0%}; {_RANDOM}: {random:.1%}",
-        "cannot be tested here" if not works else "holds" if none else "does not hold",
-        one.published,
-        "P1-03",
+    amount = f"no {kind} are" if one.value == 0 else f"{one.value:.0%} of the {kind} are"
+    return Judgement(
+        f"{one.tap}: {amount} narrow-band.",
+        one,
+        "cannot be tested here" if not works else "holds" if one.value < 0.05 else "does not hold",
         f"{reason} A narrow curve must stay at its frequency in company. The claim is that under "
-        "5 % pass; random weights share it, as it concerns the "
-        "architecture.",
+        "5 % pass; random weights share it, as it concerns the architecture.",
+        "P1-03",
     )
 
 
-def _heatmap(result: Result, tap: str) -> Heatmap:
-    """Every feature's tuning curve, each relative to its own peak, sorted by peak frequency."""
-    curves, tones_hz = result.arrays[f"{tap}/tuning"], result.arrays["tones_hz"]
+def _heatmap(result: Result, tap: str, kind: str) -> Heatmap:
+    """Every unit's tuning curve, each relative to its own peak, sorted by peak frequency."""
+    curves, tones_hz = result.arrays[f"{tap}/{kind}/tuning"], result.arrays["tones_hz"]
     moved = curves[curves.max(1) > 0]
     order = np.argsort(moved.argmax(1), kind="stable")
     shown = moved[order] / np.maximum(moved[order].max(1, keepdims=True), 1e-12)
     return Heatmap(
-        f"{tap}: tuning of features to a tone alone",
+        f"{tap}: tuning of {kind} to a tone alone (cf. P1, Fig. 3)",
         shown,
         tones_hz,
         np.arange(len(shown)),
         Axis("frequency of the tone", "Hz", "log"),
-        Axis("feature, sorted by peak"),
+        Axis("unit, sorted by peak"),
         Axis("activation, of its highest"),
     )
 
 
-def _tuning(result: Result, tap: str) -> Curve:
-    curves, tones_hz = result.arrays[f"{tap}/tuning"], result.arrays["tones_hz"]
+def _tuning(result: Result, tap: str, kind: str) -> Curve:
+    curves, tones_hz = result.arrays[f"{tap}/{kind}/tuning"], result.arrays["tones_hz"]
     strongest = np.argsort(-curves.max(1), kind="stable")[:5]
     series = tuple(
-        Series(f"feature {j}", curves[j] / max(float(curves[j].max()), 1e-12))
+        Series(f"{kind[:-1]} {j}", curves[j] / max(float(curves[j].max()), 1e-12))
         for j in strongest.tolist()
     )
     return Curve(
-        f"{tap}: the five features that tones move most",
+        f"{tap}: the five {kind} that tones move most",
         tones_hz,
         series,
         Axis("frequency of the tone", "Hz", "log"),
@@ -365,13 +379,15 @@ def _tuning(result: Result, tap: str) -> Curve:
     )
 
 
-def _histogram(result: Result, tap: str) -> Histogram:
+def _histogram(result: Result, tap: str, kind: str) -> Histogram:
     names = {"own": OWN, str(_RANDOM): str(_RANDOM), _BANK: _BANK}
-    widths = {name: result.arrays[f"{tap}/{own}/width"].ravel() for own, name in names.items()}
+    widths = {
+        name: result.arrays[f"{tap}/{kind}/{own}/width"].ravel() for own, name in names.items()
+    }
     return Histogram.of(
-        f"{tap}: width of tuning curves",
+        f"{tap}: width of tuning curves of {kind}",
         widths,
         np.linspace(0, 8, 33),
         Axis("width at half height", "octaves"),
-        Axis("share of features"),
+        Axis("share of units"),
     )

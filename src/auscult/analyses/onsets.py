@@ -6,14 +6,28 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Measurement, Result
-from auscult.analyses.reading import chosen_dictionary, verdict_of
-from auscult.blocks import Axis, Bars, Block, ClipGrid, Finding, Table, Text
+from auscult.analyses.base import (
+    ANALYSES,
+    Analysis,
+    Condition,
+    Context,
+    Judgement,
+    Measurement,
+    Result,
+)
+from auscult.analyses.reading import chosen_dictionary, numbers_table, verdict_of
+from auscult.blocks import Axis, Bars, Block, ClipGrid, Table, Text
 from auscult.core.config import Config
+from auscult.core.errors import UserError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.events import Lift, lift_over_random, match_events, onset_times_s, peak_times
+from auscult.sounds.synthetic import from_list
 
+_LIFT = (
+    "highest lift over random times of a feature's peaks at onsets (feature chosen by the low end "
+    "of its interval)"
+)
 _SHUFFLED = "the same peaks against another recording's onsets"
 
 
@@ -49,6 +63,7 @@ class Onsets(Analysis):
     title: ClassVar[str] = "Onsets"
     question: ClassVar[str] = "Do features speak when something begins?"
     source: ClassVar[str] = "METHODS A-7 (Cosme-Clifford, Post 1, §1.3)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: OnsetParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -59,15 +74,21 @@ class Onsets(Analysis):
         """Test the most active features of every recorded tap."""
         name = chosen_dictionary(context, params.dictionary)
         clip_ids = context.clip_ids("test")[: params.n_clips]
-        onsets = [_onsets(context, clip_id) for clip_id in clip_ids]
+        found = [_onsets(context, clip_id) for clip_id in clip_ids]
+        onsets = [times for times, _ in found]
         measurements: list[Measurement] = []
         rows: list[tuple[Any, ...]] = []
+        judgements: list[Judgement] = []
         excerpts: dict[str, list[tuple[str, float]]] = {}
         for step, tap in enumerate(context.taps):
-            found = _tap(context, params, name, tap, clip_ids, onsets)
-            rows += found[0]
-            measurements.append(found[1])
-            excerpts[tap] = found[2]
+            try:
+                tested, one, excerpts[tap] = _tap(context, params, name, tap, clip_ids, onsets)
+                judgements.append(_judgement(one))
+            except UserError as error:
+                tested, one = [], _unknown(tap)
+                judgements.append(_judgement(one, str(error)))
+            rows += tested
+            measurements.append(one)
             context.advance((step + 1) / len(context.taps))
         blocks = tuple(
             ClipGrid(
@@ -78,30 +99,39 @@ class Onsets(Analysis):
                 ),
             )
             for tap, places in excerpts.items()
+            if places
         )
         n_onsets = sum(len(times) for times in onsets)
         return Result(
             tuple(measurements),
-            facts={"rows": rows, "n_onsets": n_onsets, "n_clips": len(clip_ids)},
+            facts={
+                "rows": rows,
+                "n_onsets": n_onsets,
+                "n_clips": len(clip_ids),
+                "labelled": all(labelled for _, labelled in found),
+            },
             blocks=blocks,
+            judgements=tuple(judgements),
         )
 
     def view(self, result: Result) -> list[Block]:
         """A finding a tap, lifts of its features, the table, and excerpts to hear."""
-        blocks: list[Block] = [_finding(one) for one in result.measurements]
+        blocks: list[Block] = [judged.finding() for judged in result.judgements]
         facts = result.facts
+        told = "taken from labels" if facts["labelled"] else "found by spectral flux"
         blocks.append(
             Text(
-                f"{facts['n_onsets']} onsets in {facts['n_clips']} clips. Lift is the share of a "
-                "feature's peaks that lie near an "
-                "onset over the share of random times that do; 1 is no association."
+                f"{facts['n_onsets']} onsets in {facts['n_clips']} clips, {told}. Lift is the "
+                "share of a feature's peaks that lie near an onset over the share of random times "
+                "that do; 1 is no association.",
+                "How to read this page",
             )
         )
         for tap in dict.fromkeys(row[0] for row in facts["rows"]):
             mine = [row for row in facts["rows"] if row[0] == tap]
             blocks.append(
                 Bars(
-                    f"{tap}: lift of each feature",
+                    f"{tap}: lift of each feature (P1, §1.3, in words)",
                     tuple(str(row[1]) for row in mine),
                     np.array([row[3] for row in mine]),
                     Axis("feature"),
@@ -128,13 +158,21 @@ class Onsets(Analysis):
                 tuple(tuple(row) for row in facts["rows"]),
             )
         )
-        return [*blocks, *result.blocks]
+        return [*blocks, *result.blocks, numbers_table(result.measurements)]
 
 
-def _onsets(context: Context, clip_id: str) -> np.ndarray:
-    """Onset times of a clip in seconds, detected by spectral flux."""
+def _onsets(context: Context, clip_id: str) -> tuple[np.ndarray, bool]:
+    """Onset times of a clip in seconds, and whether its labels told them.
+
+    Labels hold for the recording; a clip that was cut from its middle has none of its own.
+    """
     sound = context.sound(clip_id)
-    return onset_times_s(sound.waveform, context.model().sample_rate)
+    told = sound.labels.get("onset_s")
+    if isinstance(told, str) and clip_id.endswith("#0"):
+        duration_s = len(sound.waveform) / context.model().sample_rate
+        times_s = from_list(told)
+        return times_s[times_s < duration_s], True
+    return onset_times_s(sound.waveform, context.model().sample_rate), False
 
 
 def _tap(
@@ -172,12 +210,14 @@ def _tap(
         )
         rows.append(_row(tap, feature, peaks, onsets, lift, crossed, params.tolerance_s))
     best = max(rows, key=lambda row: row[4] if np.isfinite(row[4]) else -1.0)
+    crossed_lifts = [row[6] for row in rows if np.isfinite(row[6])]
+    if not crossed_lifts or not np.isfinite(best[4]):
+        raise UserError("no feature has peaks in clips with onsets: listen to more sounds")
     measured = Measurement(
-        "highest lift over random times of a feature's peaks at onsets (feature chosen by the low "
-        "end of its interval)",
+        _LIFT,
         best[3],
         "",
-        {_SHUFFLED: float(np.nanmax([row[6] for row in rows])), "random times": 1.0},
+        {_SHUFFLED: max(crossed_lifts), "random times": 1.0},
         (best[4], best[5]),
         "often present, no number (P1 §1.3)",
         tap,
@@ -225,23 +265,30 @@ def _row(
     return (tap, feature, lift.n_events, lift.value, low, high, crossed.value, precision, recall)
 
 
-def _finding(one: Measurement) -> Finding:
-    low, high = one.interval or (float("nan"), float("nan"))
+def _unknown(tap: str) -> Measurement:
+    return Measurement(
+        _LIFT, float("nan"), "", {_SHUFFLED: float("nan"), "random times": 1.0}, tap=tap
+    )
+
+
+def _judgement(one: Measurement, untested: str = "") -> Judgement:
+    """Whether the best feature's lift exceeds 1 and the crossed pairs with its whole interval."""
+    if untested:
+        sentence = f"{one.tap}: whether features mark onsets cannot be told."
+        return Judgement(sentence, one, "cannot be tested here", untested, "P1-04")
+    low = one.interval[0] if one.interval else float("nan")
     null = one.controls[_SHUFFLED]
     above = low > 1 and low > null
-    return Finding(
+    return Judgement(
         f"{one.tap}: the peaks of at least one feature "
         + (
             "lie at onsets more often than random times."
             if above
             else "cannot be told from random times."
         ),
-        f"lift {one.value:.2f} ({low:.2f} to {high:.2f})",
-        f"{_SHUFFLED}: {null:.2f}; random times: 1",
+        one,
         verdict_of(low, [1.0, null], "more", 0.0),
-        one.published,
-        "P1-04",
         "The best of several features is shown; the control is the best of as many. It holds when "
-        "the whole interval "
-        "lies above it.",
+        "the whole interval lies above it.",
+        "P1-04",
     )

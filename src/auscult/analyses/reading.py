@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from auscult.analyses.base import Context, DictionaryOf, Measurement
+from auscult.analyses.base import BASE, Condition, Context, DictionaryOf, Measurement, Split
 from auscult.blocks import Table, Verdict
-from auscult.core.errors import ConfigError
+from auscult.core.errors import ConfigError, StoreError
 from auscult.measures.dynamics import moving
 from auscult.store.reader import ActivationStore
 
@@ -123,6 +123,23 @@ def sample_moves(store: ActivationStore, lag: int, most: int) -> Moves:
         states[kept],
         float(1 - np.mean(kept)),
     )
+
+
+def moves_or_reason(
+    context: Context,
+    tap: str,
+    lag: int,
+    most: int,
+    condition: Condition = BASE,
+    split: Split = "test",
+    fewest: int = 100,
+) -> Moves | str:
+    """Generators of a tap; where there are too few to say anything, the reason in words."""
+    try:
+        moves = sample_moves(context.store(tap, condition, split), lag, most)
+    except StoreError as error:
+        return str(error)
+    return moves if len(moves.values) >= fewest else f"only {len(moves.values)} generators move"
 
 
 def pooled(values: Float[np.ndarray, "lane frame"], most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,10 +6,20 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field
 
-from auscult.analyses.base import ANALYSES, BASE, Analysis, Condition, Context, Measurement, Result
+from auscult.analyses.base import (
+    ANALYSES,
+    BASE,
+    Analysis,
+    Condition,
+    Context,
+    Judgement,
+    Measurement,
+    Result,
+)
 from auscult.analyses.reading import OWN, numbers_table, sample, verdict_of
-from auscult.blocks import Axis, Block, Finding, Histogram, Text
+from auscult.blocks import Axis, Block, Histogram, Text
 from auscult.core.config import Config
+from auscult.core.errors import UserError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.spectrum import covariance_of
 from auscult.measures.geometry import axis_alignment, effective_dimension, participation_ratio
@@ -18,6 +28,7 @@ from auscult.measures.statistics import bootstrap_interval
 _NOISE = Condition(sounds="noise")
 _RANDOM = Condition(weights="random")
 _GAUSSIAN = "Gaussian of the same covariance"
+_ONE_FILTER = "share of frames that one filter explains"
 
 
 class ResponseParams(Config):
@@ -42,6 +53,7 @@ class ResponseVectors(Analysis):
         "Can a frame be explained by a single filter, and in how many dimensions do responses live?"
     )
     source: ClassVar[str] = "METHODS A-0, A-3 (Cosme-Clifford, Post 1, §1.2)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: ResponseParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -51,28 +63,35 @@ class ResponseVectors(Analysis):
     def run(self, context: Context, params: ResponseParams) -> Result:
         """Measure every recorded tap under each condition."""
         measurements: list[Measurement] = []
+        judgements: list[Judgement] = []
         arrays: dict[str, np.ndarray] = {}
         for step, tap in enumerate(context.taps):
-            measurements += _tap(context, params, tap, arrays)
+            try:
+                found = _tap(context, params, tap, arrays)
+            except UserError as error:
+                found = [_untested(tap)]
+                judgements.append(_judgement(params, found[0], str(error)))
+            else:
+                judgements.append(_judgement(params, found[0]))
+            measurements += found
             context.advance((step + 1) / len(context.taps))
-        return Result(
-            tuple(measurements), arrays, {"taps": list(context.taps), "aligned": params.aligned}
-        )
+        facts = {"taps": list(context.taps), "aligned": params.aligned}
+        return Result(tuple(measurements), arrays, facts, judgements=tuple(judgements))
 
     def view(self, result: Result) -> list[Block]:
         """A finding and two histograms a tap, and a table of dimensions."""
-        blocks: list[Block] = [_finding(result, tap) for tap in result.facts["taps"]]
-        blocks.append(numbers_table(result.measurements))
-        for tap in result.facts["taps"]:
-            blocks += _histograms(result, tap)
+        blocks: list[Block] = [judged.finding() for judged in result.judgements]
         blocks.append(
             Text(
                 "A linear layer maps a window of K samples to a space of at most K dimensions, "
-                "whatever its weights are: "
-                "compare the rank with the length of the filters before reading anything into a "
-                "small number of directions."
+                "whatever its weights are: compare the rank with the length of the filters before "
+                "reading anything into a small number of directions.",
+                "How to read this page",
             )
         )
+        for tap in result.facts["taps"]:
+            blocks += _histograms(result, tap)
+        blocks.append(numbers_table(result.measurements))
         return blocks
 
 
@@ -97,12 +116,14 @@ def _tap(
         arrays[f"{tap}/{name}/alignment"] = _clean(axis_alignment(values))
         arrays[f"{tap}/{name}/participation"] = _clean(participation_ratio(values))
     aligned = (axis_alignment(own.values) > params.aligned).astype(np.float64)
+    if not np.any(np.linalg.norm(own.values, axis=1) > 0):
+        raise UserError(f"{tap} says nothing but zeros")
     participation, rank = effective_dimension(covariance)
-    controls = {n: float(np.mean(arrays[f"{tap}/{n}/alignment"] > params.aligned)) for n in vectors}
-    shared = {n: float(np.mean(arrays[f"{tap}/{n}/participation"])) for n in vectors}
+    controls = {n: _mean(arrays[f"{tap}/{n}/alignment"] > params.aligned) for n in vectors}
+    shared = {n: _mean(arrays[f"{tap}/{n}/participation"]) for n in vectors}
     return [
         Measurement(
-            "share of frames that one filter explains",
+            _ONE_FILTER,
             float(aligned.mean()),
             "",
             controls,
@@ -112,7 +133,7 @@ def _tap(
         ),
         Measurement(
             "mean number of channels that share a vector",
-            float(np.mean(arrays[f"{tap}/own/participation"])),
+            _mean(arrays[f"{tap}/own/participation"]),
             "",
             shared,
             tap=tap,
@@ -136,6 +157,10 @@ def _tap(
     ]
 
 
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
 def _clean(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
     finite: np.ndarray = values[np.isfinite(values)]
     return finite
@@ -151,28 +176,31 @@ def _gaussian(
     return drawn.astype(np.float32)
 
 
-def _of(result: Result, tap: str) -> dict[str, Measurement]:
-    return {one.name: one for one in result.measurements if one.tap == tap}
+def _untested(tap: str) -> Measurement:
+    nan = float("nan")
+    return Measurement(_ONE_FILTER, nan, "", {str(_NOISE): nan, str(_RANDOM): nan}, tap=tap)
 
 
-def _finding(result: Result, tap: str) -> Finding:
-    one = _of(result, tap)["share of frames that one filter explains"]
-    interval = f" ({one.interval[0]:.3g} to {one.interval[1]:.3g})" if one.interval else ""
+def _judgement(params: ResponseParams, one: Measurement, untested: str = "") -> Judgement:
+    """Whether frames of one filter are rare, and rarer than under the controls."""
+    if untested:
+        sentence = f"{one.tap}: whether one filter explains a frame cannot be told."
+        return Judgement(sentence, one, "cannot be tested here", untested)
     rare = one.value < 0.05
     verdict = verdict_of(one.value, list(one.controls.values()), "less", 0.02)
-    return Finding(
-        f"{tap}: frames that a single filter explains are {'rare' if rare else 'not rare'}.",
-        f"{one.value:.1%} of frames{interval}",
-        "; ".join(f"{name}: {value:.1%}" for name, value in one.controls.items()),
-        "does not hold" if not rare else verdict,
-        one.published,
-        reason="Rare means under 5 %; it is explained by a control that is just as rare (within 2 "
-        "points).",
+    return Judgement(
+        f"{one.tap}: frames that a single filter explains are {'rare' if rare else 'not rare'}.",
+        one,
+        verdict if rare else "does not hold",
+        f"One filter explains a frame when it has {params.aligned:g} of its norm. Rare means under "
+        "5 %; it is explained by a control that is just as rare (within 2 points).",
     )
 
 
 def _histograms(result: Result, tap: str) -> list[Block]:
     names = {"own": OWN, str(_NOISE): str(_NOISE), str(_RANDOM): str(_RANDOM), _GAUSSIAN: _GAUSSIAN}
+    if f"{tap}/own/alignment" not in result.arrays:
+        return []
     pictures: list[Block] = []
     for key, label in (
         ("alignment", "largest channel / norm"),
@@ -181,5 +209,5 @@ def _histograms(result: Result, tap: str) -> list[Block]:
         values = {name: result.arrays[f"{tap}/{own}/{key}"] for own, name in names.items()}
         top = 1.0 if key == "alignment" else max(float(v.max(initial=1.0)) for v in values.values())
         edges = np.linspace(0.0, top, 51)
-        pictures.append(Histogram.of(f"{tap}: {label}", values, edges, Axis(label)))
+        pictures.append(Histogram.of(f"{tap}: {label} (P1, §1.2)", values, edges, Axis(label)))
     return pictures

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -64,10 +64,12 @@ class Objective:
         terms: The parts of the loss by name, each with its weight inside; training minimises their
             sum.
         fired: On how many vectors of the batch each feature was on.
+        notes: Further numbers for the training log; nothing is learned from them.
     """
 
     terms: Mapping[str, Float[Tensor, ""]]
     fired: Float[Tensor, " n_features"]
+    notes: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class SaeLensForm:
 
     Attributes:
         architecture: SAELens' name of the encoding rule.
-        tensors: ``W_enc``, ``b_enc``, ``W_dec``, ``b_dec``.
+        tensors: ``W_dec``, ``b_dec`` and what else its rule has: ``W_enc``, ``b_enc``,
+            ``threshold``, …
         settings: Further keys of its ``cfg.json``.
     """
 
@@ -173,6 +176,9 @@ class Dictionary(nn.Module, ABC):
 
     def initialise(self, rng: np.random.Generator) -> None:
         """Draw starting values; types that are fitted have none."""
+
+    def prepare(self, source: VectorSource, rng: np.random.Generator) -> None:
+        """Look at the vectors once before the first step; types that start from data say how."""
 
     def encode(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n n_features"]:
         """Turn vectors into feature activations; leading axes are free.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from auscult.core.errors import CheckpointError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary, DictionaryParams
+from auscult.dictionaries.sampling import centroids
 from auscult.store.source import VectorSource
 
 
@@ -77,19 +78,7 @@ class CodebookDictionary(Dictionary):
 
         Where there are fewer vectors than codewords, they are repeated.
         """
-        from sklearn.cluster import MiniBatchKMeans
-
         self._expect(source.d_in, "vectors")
-        model = MiniBatchKMeans(self.n_features, n_init=1, random_state=int(rng.integers(1 << 31)))
-        batch = max(4096, 10 * self.n_features)
-        for _ in range(4):
-            for values in source.vectors(batch, rng):
-                if len(values) >= self.n_features:
-                    model.partial_fit(self.preprocess.of_array(values))
-        if hasattr(model, "cluster_centers_"):
-            rows = torch.from_numpy(np.asarray(model.cluster_centers_))
-        else:
-            every = self.preprocess.of_array(source.rows(np.arange(source.n_vectors)))
-            rows = torch.from_numpy(every[np.arange(self.n_features) % len(every)])
+        rows = torch.from_numpy(centroids(source, self.preprocess, self.n_features, rng))
         self.table.copy_(rows)
         self.ready = True

@@ -128,18 +128,16 @@ def folded(dictionary: Dictionary, form: SaeLensForm) -> dict[str, np.ndarray]:
     """SAELens tensors that encode raw vectors as the dictionary does, computed in float64.
 
     With ``v = s (x - μ)``: ``W_enc ← s W_enc``, ``W_dec ← W_dec / s``, ``b_dec ← b_dec / s + μ``,
-    and ``b_enc`` and activations stay. SAELens subtracts ``b_dec`` from its input, so ``(x - b_dec)
-    W_enc`` becomes ``(v - b_dec_before) W_enc_before``.
+    and activations, ``b_enc``, thresholds and the tensors of a gate stay. SAELens subtracts
+    ``b_dec`` from its input, so ``(x - b_dec) W_enc`` becomes ``(v - b_dec_before) W_enc_before``.
     """
     mean = dictionary.preprocess.mean.double()
     scale = dictionary.preprocess.scale.double()
-    before = {name: tensor.double() for name, tensor in form.tensors.items()}
-    after: dict[str, Tensor] = {
-        "W_enc": before["W_enc"] * scale,
-        "b_enc": before["b_enc"],
-        "W_dec": before["W_dec"] / scale,
-        "b_dec": before["b_dec"] / scale + mean,
-    }
+    after: dict[str, Tensor] = {name: tensor.double() for name, tensor in form.tensors.items()}
+    if "W_enc" in after:
+        after["W_enc"] = after["W_enc"] * scale
+    after["W_dec"] = after["W_dec"] / scale
+    after["b_dec"] = after["b_dec"] / scale + mean
     dtype = dictionary.preprocess.mean.dtype
     return {name: np.asarray(t.to(dtype).cpu().numpy(), order="C") for name, t in after.items()}
 

@@ -101,7 +101,7 @@ class Learner:
         self._adam.step()
         dictionary.after_step()
         dictionary.count(objective.fired, len(x))
-        self._line = {"step": step + 1, "losses": losses}
+        self._line = {"step": step + 1, "losses": losses, **objective.notes}
         self._fired, self._n = objective.fired, len(x)
 
     def write_line(self) -> None:
@@ -140,6 +140,7 @@ class Learner:
         try:
             weights = {key: tensor("weights", key) for key in self._dictionary.state_dict()}
             self._dictionary.load_state_dict(weights)
+            self._dictionary.ready = True
             self._dictionary.vectors_since_fired.copy_(tensor("counters", "vectors_since_fired"))
             state = {
                 i: {moment: tensor(moment, key) for moment in _MOMENTS}

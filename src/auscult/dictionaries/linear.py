@@ -1,7 +1,7 @@
 """The linear encoder and decoder that most sparse dictionaries are made of."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,12 @@ from auscult.dictionaries.base import SaeLensForm
 ENCODER = frozenset({"linear.encoder", "linear.encoder_bias"})
 DECODER = frozenset({"linear.decoder"})
 BIAS = frozenset({"linear.decoder_bias"})
+
+Frozen = Literal["no", "decoder", "soft-decoder", "encoder"]
+"""Which weights keep their random start; biases are always trained."""
+
+SOFT_COSINE = 0.8
+"""How near a soft-frozen atom stays to its start (Korznikov et al. 2026, figure 1)."""
 
 
 class Scratch:
@@ -49,20 +55,47 @@ class LinearCoder(nn.Module):
     as well (Bricken et al. 2023, "Pre-encoder bias"), as SAELens does with
     ``apply_b_dec_to_input``.
 
+    Weights may be frozen at their random start, as baselines that show how much of a result needs
+    no learned direction (Korznikov et al. 2026, "Sanity Checks for Sparse Autoencoders"): the
+    decoder, the decoder within a cosine of 0.8 of its start, or the encoder. Frozen weights are
+    buffers: the training loop never sees them.
+
     Attributes:
         encoder: W_e.
         encoder_bias: b_e.
         decoder: D, the atoms.
         decoder_bias: b_d.
+        frozen: Which weights are not trained.
     """
 
-    def __init__(self, d_in: int, n_features: int) -> None:
+    encoder: Tensor
+    decoder: Tensor
+    start: Tensor
+
+    def __init__(self, d_in: int, n_features: int, frozen: Frozen = "no") -> None:
         super().__init__()
-        self.encoder = nn.Parameter(torch.zeros(n_features, d_in))
+        self.frozen = frozen
+        self._weights("encoder", n_features, d_in)
         self.encoder_bias = nn.Parameter(torch.zeros(n_features))
-        self.decoder = nn.Parameter(torch.zeros(n_features, d_in))
+        self._weights("decoder", n_features, d_in)
         self.decoder_bias = nn.Parameter(torch.zeros(d_in))
+        if frozen == "soft-decoder":
+            self.register_buffer("start", torch.zeros(n_features, d_in))
         self.scratch = Scratch()
+
+    def _weights(self, name: str, *shape: int) -> None:
+        values = torch.zeros(shape)
+        if self.frozen == name:
+            self.register_buffer(name, values)
+        else:
+            self.register_parameter(name, nn.Parameter(values))
+
+    @property
+    def held(self) -> frozenset[str]:
+        """Names of the weights that are not trained."""
+        return {"decoder": DECODER, "encoder": frozenset({"linear.encoder"})}.get(
+            self.frozen, frozenset()
+        )
 
     @torch.no_grad()
     def initialise(self, rng: np.random.Generator, encoder_scale: float = 1.0) -> None:
@@ -71,6 +104,8 @@ class LinearCoder(nn.Module):
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         self.decoder.copy_(torch.from_numpy(rows))
         self.encoder.copy_(self.decoder).mul_(encoder_scale)
+        if self.frozen == "soft-decoder":
+            self.start.copy_(self.decoder)
 
     def pre_activations(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``p`` of every feature."""
@@ -88,7 +123,7 @@ class LinearCoder(nn.Module):
         into_estimate: Float[Tensor, "n d_in"],
         into_acts: Float[Tensor, "n n_features"],
     ) -> None:
-        """Fill ``.grad`` of all four parameters.
+        """Fill ``.grad`` of all parameters.
 
         Args:
             centred: ``v - b_d``.
@@ -96,8 +131,20 @@ class LinearCoder(nn.Module):
             into_estimate: Gradient of the loss by ``v̂``.
             into_acts: Gradient of the loss by ``p``.
         """
-        torch.mm(acts.T, into_estimate, out=gradient_of(self.decoder))
-        torch.mm(into_acts.T, centred, out=gradient_of(self.encoder))
+        if self.frozen != "decoder":
+            torch.mm(acts.T, into_estimate, out=gradient_of(self.decoder))
+        self.backward_encoder(centred, into_estimate, into_acts)
+
+    @torch.no_grad()
+    def backward_encoder(
+        self,
+        centred: Float[Tensor, "n d_in"],
+        into_estimate: Float[Tensor, "n d_in"],
+        into_acts: Float[Tensor, "n n_features"],
+    ) -> None:
+        """The same without the decoder, whose gradient is the caller's."""
+        if self.frozen != "encoder":
+            torch.mm(into_acts.T, centred, out=gradient_of(self.encoder))
         into_bias = torch.sum(into_acts, 0, out=gradient_of(self.encoder_bias))
         # The decoder's bias acts at both ends: added to the estimate, subtracted from the input.
         bias = torch.sum(into_estimate, 0, out=gradient_of(self.decoder_bias))
@@ -117,8 +164,17 @@ class LinearCoder(nn.Module):
 
     @torch.no_grad()
     def normalise_rows(self) -> None:
-        """Bring the decoder's rows to unit length."""
+        """Bring the decoder's rows to unit length, and back to where a soft-frozen one may be."""
+        if self.frozen == "decoder":
+            return
         self.decoder.div_(row_norms(self.decoder))
+        if self.frozen == "soft-decoder":
+            # The nearest unit row of a cosine of 0.8 lies in the plane of the row and its start.
+            cosine = (self.decoder * self.start).sum(1, keepdim=True)
+            across = self.decoder - cosine * self.start
+            across.div_(row_norms(across)).mul_((1.0 - SOFT_COSINE**2) ** 0.5)
+            edge = SOFT_COSINE * self.start + across
+            self.decoder.copy_(torch.where(cosine < SOFT_COSINE, edge, self.decoder))
 
     @torch.no_grad()
     def fold_row_norms(self) -> None:
@@ -131,18 +187,20 @@ class LinearCoder(nn.Module):
         self.encoder.mul_(norms)
         self.encoder_bias.mul_(norms.squeeze(1))
 
-    def saelens(self, architecture: str, settings: Mapping[str, Any]) -> SaeLensForm:
-        """The same tensors under SAELens' names and in its layout."""
+    def saelens(
+        self, architecture: str, settings: Mapping[str, Any], **further: Tensor
+    ) -> SaeLensForm:
+        """The same tensors under SAELens' names and in its layout, and further ones as they are."""
         tensors = {
             "W_enc": self.encoder.detach().T,
             "b_enc": self.encoder_bias.detach(),
             "W_dec": self.decoder.detach(),
             "b_dec": self.decoder_bias.detach(),
         }
-        return SaeLensForm(architecture, tensors, settings)
+        return SaeLensForm(architecture, tensors | further, settings)
 
 
-def gradient_of(parameter: nn.Parameter) -> Tensor:
+def gradient_of(parameter: Tensor) -> Tensor:
     """The tensor that holds a parameter's gradient, made where there is none."""
     if parameter.grad is None:
         parameter.grad = torch.empty_like(parameter)

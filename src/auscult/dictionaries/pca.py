@@ -9,8 +9,8 @@ from torch import Tensor
 from auscult.core.errors import ConfigError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary, DictionaryParams, SaeLensForm
 from auscult.dictionaries.linear import tied_form
+from auscult.dictionaries.selection import keep_top
 from auscult.dictionaries.spectrum import covariance_of, principal_directions
-from auscult.dictionaries.topk import keep_top
 from auscult.store.source import VectorSource
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, model_validator
 from torch import Tensor
 
 from auscult.dictionaries.base import (
@@ -20,6 +20,7 @@ from auscult.dictionaries.linear import (
     BIAS,
     DECODER,
     ENCODER,
+    Frozen,
     LinearCoder,
     gradient_of,
     row_norms,
@@ -52,12 +53,20 @@ class ReluDictionary(Dictionary):
         """Weight of the L1 penalty; with scaled vectors the error beside it is the FVU."""
         norm: Literal["unit", "weighted"] = "unit"
         """``unit``: atoms of unit length; ``weighted``: free atoms, penalised by their length."""
+        frozen: Frozen = "no"
+        """What stays at its random start: a sanity baseline (Korznikov et al. 2026)."""
+
+        @model_validator(mode="after")
+        def _fits(self) -> "ReluDictionary.Params":
+            if self.norm == "weighted" and "decoder" in self.frozen:
+                raise ValueError(f"frozen = {self.frozen!r} keeps unit atoms: set norm = 'unit'")
+            return self
 
     params: Params
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
-        self.linear = LinearCoder(d_in, self.n_features)
+        self.linear = LinearCoder(d_in, self.n_features, params.frozen)
 
     def initialise(self, rng: np.random.Generator) -> None:
         """Random unit atoms; the encoder starts small, so that no feature explains too much."""
@@ -125,7 +134,8 @@ class ReluDictionary(Dictionary):
     def claims(self) -> Mapping[str, frozenset[str]]:
         """The penalty does not see the decoder unless it is weighted by its rows."""
         decoder = DECODER if self.params.norm == "weighted" else frozenset[str]()
-        return {"mse": ENCODER | DECODER | BIAS, "l1": ENCODER | BIAS | decoder}
+        terms = {"mse": ENCODER | DECODER | BIAS, "l1": ENCODER | BIAS | decoder}
+        return {name: reached - self.linear.held for name, reached in terms.items()}
 
     def before_step(self) -> None:
         """Remove the gradient along the rows, where these are kept at unit length."""

@@ -85,3 +85,13 @@ def random_unit_rows(rng: np.random.Generator, n: int, d: int) -> Float64[np.nda
     rows = rng.standard_normal((n, d))
     unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit
+
+
+def unit_rows_or_random(
+    rows: Float[np.ndarray, "n d"], rng: np.random.Generator
+) -> Float64[np.ndarray, "n d"]:
+    """Rows at unit length; a row of next to nothing is replaced by a random direction."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    nothing = lengths <= _ROUNDING * max(float(lengths.max()), 1.0)
+    random = random_unit_rows(rng, *rows.shape)
+    return np.where(nothing, random, rows / np.where(nothing, 1.0, lengths))

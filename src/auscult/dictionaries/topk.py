@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from pydantic import NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor
@@ -19,14 +18,18 @@ from auscult.dictionaries.linear import (
     BIAS,
     DECODER,
     ENCODER,
+    Frozen,
     LinearCoder,
     Scratch,
     row_norms,
     squared_error,
 )
-
-_LONGEST_PARTITION = 1024
-"""Rows up to this length are partitioned; beyond it ``torch.topk`` is as fast."""
+from auscult.dictionaries.selection import (
+    auxiliary_term,
+    keep_top,
+    keep_top_fast,
+    selected_gradient,
+)
 
 
 @DICTIONARIES.register("topk")
@@ -57,6 +60,8 @@ class TopKDictionary(Dictionary):
         """Keep the k largest by magnitude, with their sign."""
         aux_weight: NonNegativeFloat = 1 / 32
         """Weight of the auxiliary loss of dead features; 0 switches it off."""
+        frozen: Frozen = "no"
+        """What stays at its random start: a sanity baseline (Korznikov et al. 2026)."""
 
         @model_validator(mode="after")
         def _fits(self) -> "TopKDictionary.Params":
@@ -68,7 +73,7 @@ class TopKDictionary(Dictionary):
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
-        self.linear = LinearCoder(d_in, self.n_features)
+        self.linear = LinearCoder(d_in, self.n_features, params.frozen)
 
     def initialise(self, rng: np.random.Generator) -> None:
         """Random unit atoms, the encoder their copy."""
@@ -105,56 +110,34 @@ class TopKDictionary(Dictionary):
         terms |= self._auxiliary(vectors, (targets - estimate).detach())
         return Objective(terms, (acts.detach() != 0).sum(0, dtype=vectors.dtype))
 
-    def _auxiliary(
-        self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]
-    ) -> dict[str, Tensor]:
-        """The loss of the dead features, which have to explain the residual."""
-        dead = self.dead if self.params.aux_weight > 0 else self.vectors_since_fired[:0]
-        variance = (residual - residual.mean(0)).square().sum(1).mean()
-        if len(dead) == 0 or float(variance) == 0.0:
-            return {}
-        linear = self.linear
-        pre = (vectors - linear.decoder_bias) @ linear.encoder[dead].T + linear.encoder_bias[dead]
-        acts = keep_top(pre, min(max(1, self.d_in // 2), len(dead)), self.params.signed)
-        error = squared_error(acts @ linear.decoder[dead], residual)
-        return {"aux": self.params.aux_weight * error / variance}
-
     def differentiate(
         self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
     ) -> Objective:
-        """The gradient of :meth:`objective`: the main term by hand, the auxiliary by autograd.
+        """The gradient of :meth:`objective`: the main term by hand, the auxiliary by autograd."""
+        k, signed, dead = self.params.k, self.params.signed, self.dead
+        main = selected_gradient(
+            self.linear,
+            vectors,
+            targets,
+            lambda pre: keep_top_fast(pre, k, signed, self.linear.scratch),
+            keep_left_over=len(dead) > 0,
+        )
+        terms = {"mse": main.mse}
+        if main.left_over is not None:
+            terms |= self._auxiliary(vectors, main.left_over)
+        if "aux" in terms:
+            terms["aux"].backward()  # type: ignore[no-untyped-call]
+        return Objective(terms, main.fired)
 
-        With ``r = v̂ - v``, ``∂/∂z = 2 r Dᵀ / N`` where z ≠ 0: selecting the k largest is constant
-        almost everywhere. W_e and b_e follow as in any linear layer; b_d gets its share from both
-        ends.
-        """
-        linear, scratch, n = self.linear, self.linear.scratch, len(vectors)
-        wide, narrow = (n, self.n_features), (n, self.d_in)
-        with torch.no_grad():
-            centred = torch.sub(
-                vectors, linear.decoder_bias, out=scratch("centred", vectors, *narrow)
-            )
-            pre = scratch("pre", vectors, *wide)
-            torch.addmm(linear.encoder_bias, centred, linear.encoder.T, out=pre)
-            acts = keep_top_fast(pre, self.params.k, self.params.signed, scratch)
-            residual = scratch("residual", vectors, *narrow)
-            torch.addmm(linear.decoder_bias, acts, linear.decoder, out=residual).sub_(targets)
-            on = torch.sign(acts, out=scratch("on", vectors, *wide)).abs_()
-            terms = {"mse": residual.square().sum() / n}
-            left_over = residual.neg() if len(self.dead) else residual
-
-            residual.mul_(2.0 / n)
-            into_acts = torch.mm(residual, linear.decoder.T, out=pre).mul_(on)
-            linear.backward(centred, acts, residual, into_acts)
-            fired = on.sum(0)
-        auxiliary = self._auxiliary(vectors, left_over)
-        for term in auxiliary.values():
-            term.backward()  # type: ignore[no-untyped-call]
-        return Objective(terms | auxiliary, fired)
+    def _auxiliary(
+        self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]
+    ) -> dict[str, Tensor]:
+        weight, signed = self.params.aux_weight, self.params.signed
+        return auxiliary_term(self.linear, vectors, residual, self.dead, weight, signed=signed)
 
     def claims(self) -> Mapping[str, frozenset[str]]:
         """The auxiliary term is formed only while features are dead."""
-        every = ENCODER | DECODER | BIAS
+        every = (ENCODER | DECODER | BIAS) - self.linear.held
         return {"mse": every, "aux": every} if self.params.aux_weight > 0 else {"mse": every}
 
     def before_step(self) -> None:
@@ -170,36 +153,3 @@ class TopKDictionary(Dictionary):
         architecture = "abstopk" if self.params.signed else "topk"
         settings = {"k": self.params.k, "rescale_acts_by_decoder_norm": False}
         return self.linear.saelens(architecture, settings)
-
-
-def keep_top(
-    pre: Float[Tensor, "n n_features"], k: int, signed: bool
-) -> Float[Tensor, "n n_features"]:
-    """Keep the k largest positive entries of each row, or with ``signed`` by magnitude."""
-    ranked = pre.abs() if signed else pre.relu()
-    chosen = ranked.topk(k, dim=1, sorted=False).indices
-    kept = pre if signed else ranked
-    return torch.zeros_like(pre).scatter(1, chosen, kept.gather(1, chosen))
-
-
-def keep_top_fast(
-    pre: Float[Tensor, "n n_features"], k: int, signed: bool, scratch: Scratch
-) -> Float[Tensor, "n n_features"]:
-    """The same as :func:`keep_top`, without gradient and into memory that is overwritten next time.
-
-    NumPy partitions short rows with vector instructions, six times faster than ``torch.topk``.
-    Whatever reaches the k-th largest value is kept; only where several entries equal it are these
-    too many, and then the slow way decides between them.
-    """
-    n, n_features = pre.shape
-    if pre.device.type != "cpu" or pre.dtype != torch.float32 or n_features > _LONGEST_PARTITION:
-        return keep_top(pre, k, signed)
-    ranked = scratch("ranked", pre, n, n_features)
-    torch.abs(pre, out=ranked) if signed else torch.clamp(pre, min=0, out=ranked)
-    parted = scratch("parted", pre, n, n_features).copy_(ranked)
-    parted.numpy().partition(n_features - k, axis=1)
-    smallest = parted[:, n_features - k, None]
-    reached = torch.ge(ranked, smallest, out=scratch("reached", pre, n, n_features))
-    acts = torch.mul(pre if signed else ranked, reached, out=scratch("acts", pre, n, n_features))
-    n_on = torch.sign(acts, out=reached).abs_().sum(1)
-    return acts if n == 0 or float(n_on.max()) <= k else keep_top(pre, k, signed)

@@ -138,7 +138,7 @@ def train(
     learners = [job for job in jobs if job.dictionary.trainable]
     if learners:
         joined = source if targets is None else JoinedSource([source, targets])
-        _loop(learners, joined, source.d_in, settings, folder, on_progress)
+        _loop(learners, source, joined, settings, folder, on_progress)
     for job in jobs:
         job.dictionary.requires_grad_(False).eval()
     return [job.dictionary for job in jobs]
@@ -147,16 +147,19 @@ def train(
 def _loop(
     jobs: Sequence[TrainingJob],
     source: VectorSource,
-    d_in: int,
+    joined: VectorSource,
     settings: TrainSettings,
     folder: Path,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    identity = _identity(jobs, source, settings)
+    identity = _identity(jobs, joined, settings)
     before = read_checkpoint(folder, identity)
     done = before.step if before else 0
-    dead_after = settings.dead_after or source.n_vectors
+    dead_after = settings.dead_after or joined.n_vectors
+    for job in jobs if before is None else ():
+        rng = named_rng(job.seed, "prepare", job.dictionary.registered_name)
+        job.dictionary.prepare(source, rng)
     with ExitStack() as stack:
         learners = []
         for job in jobs:
@@ -166,10 +169,11 @@ def _loop(
             learners.append(stack.enter_context(closing(learner)))
             learner.begin(folder, before)
         interrupted = stack.enter_context(_interrupt_deferred())
-        batches = stack.enter_context(closing(_batches(source, settings, done)))
+        batches = stack.enter_context(closing(_batches(joined, settings, done)))
         for step in range(done, settings.steps):
             batch = next(batches).to(learners[0].device)
-            x, target = batch[:, :d_in], batch[:, d_in:] if source.d_in > d_in else None
+            d_in = source.d_in
+            x, target = batch[:, :d_in], batch[:, d_in:] if joined.d_in > d_in else None
             last = step + 1 == settings.steps
             for learner in learners:
                 learner.step(step, x, target, learning_rate(settings, step))

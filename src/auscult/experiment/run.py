@@ -9,6 +9,7 @@ from typing import Any
 
 from auscult.analyses.base import BASE, Analysis, Condition, Split
 from auscult.blocks import Block, load_blocks
+from auscult.claims import Ledger, ledger_in, write_ledger
 from auscult.core.config import Config
 from auscult.core.errors import StoreError, UnknownNameError
 from auscult.core.manifest import digest_of, digests_below, environment
@@ -60,6 +61,11 @@ class Run:
         result: dict[str, Any] = read_json(self.folder / "results" / name / "result.json")
         return result
 
+    @property
+    def ledger(self) -> Ledger:
+        """Every published claim beside what this run measured of it."""
+        return ledger_in(self.folder)
+
     def blocks(self, name: str) -> list[Block]:
         """What the page of one analysis shows."""
         return load_blocks(self.folder / "results" / name)
@@ -93,6 +99,7 @@ def run(
         warnings.simplefilter("default")
         experiment = Experiment(checked, workspace, progress or Silent())
         experiment.carry_out()
+        write_ledger(workspace.root)
         said = sorted({str(warning.message) for warning in raised})
         write_json(workspace.root / "manifest.json", experiment.manifest(said))
     return Run(workspace.root)

@@ -1,12 +1,16 @@
 """How a study starts: a commented spec, and a model from a few words."""
 
-from collections.abc import Sequence
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from auscult.core.config import override, read_toml
-from auscult.core.errors import ConfigError, UserError
+from auscult.core.errors import ConfigError, UnknownNameError, UserError
+from auscult.experiment.first_layer_spec import PRESETS, first_layer_values
 from auscult.experiment.spec import model_part, read_spec
 from auscult.models.base import MODELS, AudioModel
 from auscult.sounds.base import SOUNDS
@@ -20,55 +24,83 @@ _TAPS = {
 }
 
 
-def write_start(name: str, model: str, sounds: str, folder: Path, force: bool) -> Path:
+@dataclass(frozen=True)
+class Start:
+    """What a new spec is to ask.
+
+    Attributes:
+        template: ``first-layer``, or any other name for the general study.
+        model: A registered type, or ``FILE.py:FACTORY``.
+        sounds: A folder, or a registered source.
+        name: Of the file and the study; the template's when empty.
+        preset: How claims are read and what is fitted: ``sound``, or ``published`` for the
+            original reading.
+        taps: Addresses; the template's own choice when empty.
+        assignments: ``model.key=value`` changes of the model's section.
+    """
+
+    template: str
+    model: str = "toy-samplecnn"
+    sounds: str = "bundled"
+    name: str = ""
+    preset: str = "sound"
+    taps: tuple[str, ...] = ()
+    assignments: tuple[str, ...] = ()
+
+
+def write_start(start: Start, folder: Path, force: bool) -> Path:
     """Write ``NAME.toml`` from the template of that name, or from the general one.
 
     Args:
-        name: What to ask: a template's name, or any name for the general template.
-        model: A registered type, or ``FILE.py:FACTORY``.
-        sounds: A folder, or a registered source.
+        start: What to ask.
         folder: Where the file is written.
         force: Whether an existing file may be replaced.
 
     Raises:
         UserError: The file exists, or the name is not a plain file name.
+        TapError: A first-layer study of a model without a convolution on the waveform.
         ConfigError: The written spec would be refused; the reason is the spec reader's.
     """
+    name = start.name or start.template
     if Path(name).name != name or not name:
         raise UserError(f"{name!r} cannot be a file's name")
+    if start.preset not in PRESETS:
+        raise UnknownNameError("preset", start.preset, PRESETS)
     path = folder / f"{name}.toml"
     if path.exists() and not force:
         raise UserError(f"{path} exists: choose another name, or give --force")
-    text = _filled(name, model, sounds)
-    import tomllib
-
+    text = _filled(start, name)
     read_spec(tomllib.loads(text))
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def _filled(name: str, model: str, sounds: str) -> str:
+def _filled(start: Start, name: str) -> str:
     templates = files("auscult.experiment") / "starting"
-    chosen = templates / f"{name}.toml"
+    chosen = templates / f"{start.template}.toml"
     template = chosen if chosen.is_file() else templates / "study.toml"
-    kind, section = _model_section(model)
+    section = override({"model": _model_section(start.model)[1]}, start.assignments)["model"]
     values = {
         "NAME": name,
-        "MODEL": "\n".join(f"{key} = {_quoted(value)}" for key, value in section.items()),
-        "TAPS": _TAPS.get(kind, '"*"') if kind != "python" else '"*conv*"',
-        "SOUNDS": "\n".join(
-            f"{key} = {_quoted(value)}" for key, value in _sound_section(sounds).items()
-        ),
+        "MODEL": _lines(section),
+        "TAPS": ", ".join(json.dumps(tap) for tap in start.taps) or _usual_taps(section),
+        "SOUNDS": _lines(_sound_section(start.sounds)),
     }
+    if start.template == "first-layer":
+        values |= first_layer_values(build_model(section), start.preset, start.taps)
     text = template.read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text
 
 
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _usual_taps(section: Mapping[str, Any]) -> str:
+    return '"*conv*"' if section["type"] == "python" else _TAPS.get(section["type"], '"*"')
+
+
+def _lines(section: Mapping[str, Any]) -> str:
+    """A section's keys as TOML; JSON's scalars, strings and lists of them are TOML's too."""
+    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in section.items())
 
 
 def _model_section(model: str) -> tuple[str, dict[str, str]]:

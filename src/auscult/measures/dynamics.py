@@ -9,7 +9,8 @@ from jaxtyping import Bool, Complex, Float
 from auscult.core.errors import ConfigError
 from auscult.measures.geometry import unit_rows
 
-Trajectory = Float[np.ndarray, "frame d"]
+# Anonymous: paths of one list differ in length, and beartype looks at a random one of them.
+Trajectory = Float[np.ndarray, "_ d"]
 
 
 def moving(
@@ -185,3 +186,11 @@ def dmd_spectrum(
     step = left[:, :kept].T @ after @ right[:kept].T / size[:kept]
     values = np.linalg.eigvals(step)
     return np.asarray(values[np.argsort(-np.abs(values), kind="stable")], dtype=np.complex128)
+
+
+def principal_axes(x: Float[np.ndarray, "n d"], most: int) -> Float[np.ndarray, "d rank"]:
+    """Directions of greatest variance as columns, all where there are no more than ``most``."""
+    if x.shape[1] <= most:
+        return np.eye(x.shape[1])
+    _, axes = np.linalg.eigh(np.cov(x.T.astype(np.float64)))
+    return np.ascontiguousarray(axes[:, ::-1][:, :most])

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from auscult.core.errors import WidthError
+from auscult.dictionaries import spectrum
 from auscult.measures.statistics import matched_sample
 
 _CHUNK_VALUES = 1 << 21
@@ -67,13 +68,8 @@ def effective_dimension(covariance: Float[np.ndarray, "d d"]) -> tuple[float, in
         (Σλ)² / Σλ², from 1 to d; and how many eigenvalues hold 99.99 % of the variance. A
         covariance of zeros has dimension 0.
     """
-    eigenvalues = np.clip(np.linalg.eigvalsh(covariance.astype(np.float64))[::-1], 0, None)
-    total = eigenvalues.sum()
-    if total <= 0:
-        return 0.0, 0
-    shares = eigenvalues / total
-    rank = int(np.searchsorted(np.cumsum(shares), 0.9999 - 1e-12)) + 1
-    return float(1 / np.sum(np.square(shares))), min(rank, len(shares))
+    found = spectrum.effective_dimension(covariance)
+    return found.participation_ratio, found.rank
 
 
 def nearest_atom(

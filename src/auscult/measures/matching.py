@@ -5,20 +5,28 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from auscult.core.errors import ConfigError
+from auscult.core.errors import ConfigError, WidthError
 from auscult.measures.geometry import unit_rows
 
 
 def cosine_matrix(
-    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"], signed: bool = False
+    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d_other"], signed: bool = False
 ) -> Float[np.ndarray, "n m"]:
-    """Cosine of every row of one set with every row of the other; absolute when ``signed``."""
+    """Cosine of every row of one set with every row of the other; absolute when ``signed``.
+
+    Raises:
+        WidthError: The two come from different taps.
+    """
+    if a.shape[1] != b.shape[1]:
+        raise WidthError(
+            f"atoms of width {a.shape[1]} cannot be compared with atoms of width {b.shape[1]}"
+        )
     cosines = unit_rows(a.astype(np.float64)) @ unit_rows(b.astype(np.float64)).T
     return np.asarray(np.abs(cosines) if signed else cosines)
 
 
 def match_atoms(
-    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"], signed: bool = False
+    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d_other"], signed: bool = False
 ) -> tuple[Int[np.ndarray, " k"], Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
     """Pair two sets of directions one to one so that the sum of cosines is largest (METHODS A-10).
 
@@ -33,14 +41,14 @@ def match_atoms(
 
 
 def matched_cosine(
-    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"], signed: bool = False
+    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d_other"], signed: bool = False
 ) -> float:
     """Mean cosine after one-to-one matching (METHODS A-10); compare with :func:`chance_cosine`."""
     return float(match_atoms(a, b, signed)[2].mean())
 
 
 def top_cosine(
-    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"], signed: bool = False
+    a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d_other"], signed: bool = False
 ) -> float:
     """Mean over ``a`` of the highest cosine with any row of ``b`` (METHODS A-16).
 

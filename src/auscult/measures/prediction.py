@@ -24,6 +24,8 @@ class LabelPrediction:
         shuffled: Accuracy after the labels were permuted in training; NaN if not asked for.
         n_labels: Labels seen in training.
         n_test: Rows tested.
+        rows: Which rows were tested.
+        answers: The label that each of them was given.
     """
 
     accuracy: float
@@ -33,6 +35,8 @@ class LabelPrediction:
     shuffled: float
     n_labels: int
     n_test: int
+    rows: Int[np.ndarray, " n_test"]
+    answers: Int[np.ndarray, " n_test"]
 
 
 def predict_label(
@@ -68,12 +72,13 @@ def predict_label(
         raise ConfigError("there is only one label to predict; nothing can be learned from it")
     mean, spread = x[train].mean(axis=0), x[train].std(axis=0)
     scaled = (x - mean) / np.where(spread > 0, spread, 1)
-    right = _fit(scaled[train], labels[train], scaled[test]) == labels[test]
+    answers = _fit(scaled[train], labels[train], scaled[test])
+    right = answers == labels[test]
     by_label = [right[labels[test] == label].mean() for label in np.unique(labels[test])]
     chance = float("nan")
     if shuffled:
-        answers = _fit(scaled[train], rng.permutation(labels[train]), scaled[test])
-        chance = float(np.mean(answers == labels[test]))
+        guesses = _fit(scaled[train], rng.permutation(labels[train]), scaled[test])
+        chance = float(np.mean(guesses == labels[test]))
     return LabelPrediction(
         float(right.mean()),
         bootstrap_interval(right.astype(np.float64), recording_ids[test], rng),
@@ -82,6 +87,8 @@ def predict_label(
         chance,
         len(seen),
         len(test),
+        test,
+        answers,
     )
 
 

@@ -1,5 +1,7 @@
 """Reuse of directions over sounds, repeated paths, clustering along directions (METHODS A-21)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
@@ -190,3 +192,114 @@ def random_subspace_atoms(
     """Random unit directions within the data's own principal subspace (METHODS §1.3, 2)."""
     _, axes = np.linalg.eigh(np.cov(x.T.astype(np.float64)))
     return random_directions(n, rank, rng, axes[:, ::-1][:, :rank].T)
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """How alike recordings use directions (METHODS A-21 i).
+
+    Attributes:
+        histograms: Usage of each recording.
+        distance: Mean Jensen–Shannon distance between recordings, 0 to 1.
+        floor: The same after frames were dealt out at random.
+        ceiling: The same after the directions of each recording were renamed at random: usage as
+            concentrated, but of directions of its own.
+        halves: Mean distance between the first and second half of a recording: the floor for
+            frames that resemble their neighbours.
+        shared: Share of the directions in use that nine of ten recordings use.
+        floor_shared: The same after frames were dealt out at random.
+        group_distance: Mean distance between groups of recordings; NaN without groups.
+        group_floor: The same after groups were dealt out over recordings.
+    """
+
+    histograms: Float[np.ndarray, "recording label"]
+    distance: float
+    floor: float
+    ceiling: float
+    halves: float
+    shared: float
+    floor_shared: float
+    group_distance: float = float("nan")
+    group_floor: float = float("nan")
+
+    @property
+    def place(self) -> float:
+        """Place between ceiling (0: each has directions of its own) and floor (1: alike)."""
+        reach = self.ceiling - self.floor
+        return (self.ceiling - self.distance) / reach if reach > 1e-9 else float("nan")
+
+
+def measure_reuse(
+    labels: Int[np.ndarray, " n"],
+    recording_ids: Shaped[np.ndarray, " n"],
+    n_labels: int,
+    rng: np.random.Generator,
+    groups: Shaped[np.ndarray, " n"] | None = None,
+    repeats: int = 5,
+) -> Reuse:
+    """Compare the use of directions from recording to recording (METHODS A-21 i).
+
+    Bias: recordings of few frames lie apart by chance, which the floor shows; directions that all
+    recordings use equally are renamed without effect, so that floor and ceiling meet when usage is
+    even.
+
+    Args:
+        labels: Direction of each frame; negative ones are left out.
+        recording_ids: The recording of each frame, in order of time.
+        n_labels: Number of directions.
+        rng: Deals out frames and names.
+        groups: The group of each frame's recording.
+        repeats: Random draws that are averaged.
+
+    Raises:
+        ConfigError: Fewer than two recordings use any direction.
+    """
+    histograms = usage_by_group(labels, recording_ids, n_labels)
+    if np.sum(histograms.any(axis=1)) < 2:
+        raise ConfigError("reuse from recording to recording needs two recordings that use any")
+    renamed = [
+        mean_distance(np.stack([rng.permutation(row) for row in histograms]))
+        for _ in range(repeats)
+    ]
+    dealt = rng.permutation(labels)
+    told = {}
+    if groups is not None:
+        told["group_distance"] = mean_distance(usage_by_group(labels, groups, n_labels))
+        told["group_floor"] = _dealt_groups(labels, recording_ids, groups, n_labels, rng, repeats)
+    return Reuse(
+        histograms,
+        mean_distance(histograms),
+        shuffled_distance(labels, recording_ids, n_labels, rng, repeats),
+        float(np.mean(renamed)),
+        _halves(labels, recording_ids, n_labels),
+        shared_by_most(histograms),
+        shared_by_most(usage_by_group(dealt, recording_ids, n_labels)),
+        **told,
+    )
+
+
+def _halves(labels: np.ndarray, recording_ids: np.ndarray, n_labels: int) -> float:
+    distances = []
+    for name in np.unique(recording_ids):
+        mine = labels[recording_ids == name]
+        half = np.arange(len(mine)) >= len(mine) // 2
+        distances.append(mean_distance(usage_by_group(mine, half, n_labels)))
+    known = [distance for distance in distances if not np.isnan(distance)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _dealt_groups(
+    labels: np.ndarray,
+    recording_ids: np.ndarray,
+    groups: np.ndarray,
+    n_labels: int,
+    rng: np.random.Generator,
+    repeats: int,
+) -> float:
+    """Mean distance between groups after whole recordings changed their group at random."""
+    _, first, which = np.unique(recording_ids, return_index=True, return_inverse=True)
+    found = [
+        mean_distance(usage_by_group(labels, rng.permutation(groups[first])[which], n_labels))
+        for _ in range(repeats)
+    ]
+    return float(np.mean(found))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from auscult.measures.geometry import effective_dimension
 from auscult.measures.matching import cosine_matrix, random_directions
 from auscult.measures.statistics import effective_number, gini, smallest_covering
 
@@ -140,6 +141,39 @@ def random_redundancy(
     found = [redundancy(random_directions(n, d, rng), signed) for _ in range(repeats)]
     mean, highest = np.mean(found, axis=0)
     return float(mean), float(highest)
+
+
+def shaped_redundancy(
+    covariance: Float[np.ndarray, "d d"],
+    n: int,
+    rng: np.random.Generator,
+    repeats: int = 100,
+    signed: bool = False,
+) -> tuple[float, float]:
+    """Mean and highest cosine of random vectors of the data's covariance (METHODS A-12)."""
+    scale, axes = np.linalg.eigh(covariance)
+    drawn = rng.standard_normal((repeats, n, len(scale))) * np.sqrt(np.clip(scale, 0, None))
+    mean, highest = np.mean([redundancy(vectors @ axes.T, signed) for vectors in drawn], axis=0)
+    return float(mean), float(highest)
+
+
+def chance_redundancy(
+    x: Float[np.ndarray, "k d"], n: int, rng: np.random.Generator, signed: bool = False
+) -> dict[str, tuple[float, float]]:
+    """Mean and highest cosine between ``n`` random directions, by what is known of the vectors.
+
+    In as many dimensions as their participation ratio and their rank say, and of their covariance.
+    """
+    width = x.shape[1]
+    covariance = np.cov(x.T.astype(np.float64)).reshape(width, width)
+    participation, rank = effective_dimension(covariance)
+    dimensions = {"participation": max(1, round(participation)), "rank": max(1, rank)}
+    levels = {
+        f"random directions in {d} dimensions ({kind})": random_redundancy(n, d, rng, signed=signed)
+        for kind, d in dimensions.items()
+    }
+    shaped = shaped_redundancy(covariance, n, rng, signed=signed)
+    return {**levels, "random vectors of the same covariance": shaped}
 
 
 def least_alike(atoms: Float[np.ndarray, "m d"], signed: bool = False) -> tuple[int, int]:

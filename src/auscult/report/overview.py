@@ -32,7 +32,7 @@ def asked(run: RunFolder) -> Facts:
     spec = _section(run.manifest, "spec")
     model, sounds, record = (_section(spec, key) for key in ("model", "sounds", "record"))
     facts = [
-        ("Model", _typed(model, "weights")),
+        ("Model", _model(model)),
         ("Taps", _listed(record.get("taps"))),
         ("Sounds", _sounds(run.manifest, spec, sounds)),
         ("Dictionaries", _dictionaries(spec)),
@@ -41,11 +41,20 @@ def asked(run: RunFolder) -> Facts:
     return [(name, text) for name, text in facts if text]
 
 
-def _typed(section: Mapping[str, Any], second: str) -> str:
-    kind, more = section.get("type"), section.get(second)
+def _model(section: Mapping[str, Any]) -> str:
+    """Family, or file and factory of a model of one's own, and its weights."""
+    kind, factory = section.get("type"), section.get("factory")
     if not kind:
         return ""
-    return f"{kind}, {more} {second}" if isinstance(more, str) else str(kind)
+    named = str(kind)
+    if isinstance(factory, str) and factory:
+        file = str(section.get("path") or "").replace("\\", "/").rsplit("/", 1)[-1]
+        named = f"{factory} of {file}" if file else factory
+    weights = section.get("weights")
+    if not isinstance(weights, str):
+        return named
+    plain = weights in ("trained", "random", "shuffled")
+    return f"{named}, {weights} weights" if plain else f"{named}, weights from {weights}"
 
 
 def _sounds(manifest: Mapping[str, Any], spec: Mapping[str, Any], sounds: Mapping[str, Any]) -> str:

@@ -9,12 +9,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from auscult.blocks import Block, Missing
-from auscult.report import overview
+from auscult.claims import words
+from auscult.report import ledger, overview
 from auscult.report.exports import Exporter
+from auscult.report.layout import links
 from auscult.report.media import SoundLibrary
+from auscult.report.motion import common_extents, still
 from auscult.report.payload import Payloads
 from auscult.report.source import AnalysisFolder, RunFolder
-from auscult.report.text import number, script_json, seconds, visible
+from auscult.report.text import file_stem, number, script_json, seconds, visible
 
 SCRIPTS = (
     "core",
@@ -24,6 +27,8 @@ SCRIPTS = (
     "heat",
     "clips",
     "maps",
+    "motion",
+    "graph",
     "simple",
     "gallery",
     "explore",
@@ -66,6 +71,7 @@ class Pages:
         self, run: RunFolder, library: SoundLibrary, write: Callable[[str, bytes], None]
     ) -> None:
         self._run = run
+        self._ledger = ledger.ledger_of_run(run)
         self._library = library
         self._write = write
 
@@ -73,8 +79,9 @@ class Pages:
         """Write one analysis's page with its data files and exports."""
         exporter = Exporter(analysis.page, self._library, self._write)
         payloads = Payloads(self._library, exporter, self._write)
+        extents = common_extents(analysis.blocks)
         shown = [
-            _shown(block, payloads, f"{analysis.page}-{count}")
+            _shown(block, payloads, f"{analysis.page}-{count}", extents.get(count - 1))
             for count, block in enumerate(analysis.blocks, 1)
         ]
         self._page(
@@ -88,6 +95,36 @@ class Pages:
             fragments=exporter.fragments(),
             n_left_out=exporter.n_left_out,
         )
+
+    def claims(self) -> None:
+        """Write the page of published claims, and the same as JSON and CSV."""
+        self._write("exports/ledger/ledger.json", ledger.as_json(self._ledger))
+        self._write("exports/ledger/ledger.csv", ledger.as_csv(self._ledger))
+        payloads = Payloads(
+            self._library, Exporter("ledger", self._library, self._write), self._write
+        )
+        found = ledger.groups(self._ledger, self._run)
+        self._page(
+            "ledger.html",
+            "ledger",
+            "Published claims",
+            groups=[(group, self._curves(group, payloads)) for group in found],
+            summary=words.summary(self._ledger),
+            untested=words.reasons(self._ledger),
+            n_taps=len(ledger.taps_of(self._run)),
+        )
+
+    def _curves(self, group: ledger.Group, payloads: Payloads) -> dict[str, list[Shown]]:
+        """Pictures over depth of each claim; the axis carries the names of the taps."""
+        shown: dict[str, list[Shown]] = {}
+        for claim in group.claims:
+            one = claim.standing
+            for count, curve in enumerate(claim.curves, 1):
+                key = f"ledger-{file_stem(one.claim.id)}-{count}"
+                names = [tap or "whole model" for tap in one.by_tap]
+                more = {"x_names": names}
+                shown.setdefault(one.claim.id, []).append(_shown(curve, payloads, key, more))
+        return shown
 
     def index(self) -> None:
         """Write the overview."""
@@ -107,6 +144,9 @@ class Pages:
             outputs=overview.outputs(run.manifest),
             commands=overview.commands(run),
             whole_spec=overview.whole_spec(run.manifest),
+            claims=words.summary(self._ledger)
+            if any(s.entries for s in self._ledger.standings)
+            else "",
         )
 
     def sounds(self) -> None:
@@ -136,12 +176,14 @@ class Pages:
         self._write(f"{page}.html", html.encode())
 
 
-def _shown(block: Block, payloads: Payloads, key: str) -> Shown:
+def _shown(
+    block: Block, payloads: Payloads, key: str, more: Mapping[str, Any] | None = None
+) -> Shown:
     data = payloads.of(block, key)
     if data["type"] == "Missing" and not isinstance(block, Missing):
         return Shown(Missing(data["title"], data["reason"]), "Missing", key, None)
     kind = type(block).__name__
-    return Shown(block, kind, key, None if kind in _STATIC else data)
+    return Shown(block, kind, key, None if kind in _STATIC else {**data, **(more or {})})
 
 
 @cache
@@ -164,6 +206,8 @@ def _environment() -> Environment:
     environment.filters["number"] = number
     environment.filters["data"] = lambda value: Markup(script_json(value))
     environment.filters["excerpts"] = excerpts
+    environment.filters["still"] = still
+    environment.filters["links"] = links
     return environment
 
 

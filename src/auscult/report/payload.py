@@ -7,8 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from auscult.blocks import Axis, Clip, Gallery, GalleryItem, Heatmap, Lanes, Missing, Scatter, Text
+from auscult.blocks import (
+    Animation,
+    Axis,
+    Clip,
+    Gallery,
+    GalleryItem,
+    Graph,
+    Heatmap,
+    Lanes,
+    Missing,
+    Scatter,
+    Text,
+)
 from auscult.report.exports import Exporter
+from auscult.report.layout import circle, drawable
 from auscult.report.media import SoundLibrary
 from auscult.report.shapes import check_shapes
 from auscult.report.source import DAMAGED
@@ -19,6 +32,7 @@ _SHORT = 24  # arrays up to this length stay readable
 _MOST_FRAMES = 1600
 _MOST_CELLS = 1024
 _MOST_POINTS = 4000
+_MOST_STEPS = 6000
 _MOST_SEARCH = 400
 
 
@@ -38,7 +52,10 @@ class Payloads:
             if isinstance(block, Gallery):
                 return self._gallery(block, key)
             check_shapes(block)
-            encoded: dict[str, Any] = self._encode(_shortened(block))
+            shortened = _shortened(block)
+            encoded: dict[str, Any] = self._encode(shortened)
+            if isinstance(shortened, Graph):
+                encoded["places"] = packed(circle(shortened))
             links = self.exporter.take(block, item.name if item else "", _band(item))
             if links:
                 encoded["exports"] = [{"label": link.label, "href": link.href} for link in links]
@@ -200,7 +217,23 @@ def _shortened(block: Any) -> Any:
         )
     if isinstance(block, Scatter) and len(block.x) > _MOST_POINTS:
         return _thinned(block)
-    return block
+    if isinstance(block, Animation) and len(block.times_s) > _MOST_STEPS:
+        return _fewer_steps(block)
+    return drawable(block) if isinstance(block, Graph) else block
+
+
+def _fewer_steps(block: Animation) -> Animation:
+    """Every n-th frame of a path; lanes keep the largest magnitude of each n."""
+    size = -(-len(block.times_s) // _MOST_STEPS)
+    lanes = block.lane_values
+    return replace(
+        block,
+        times_s=block.times_s[::size],
+        x=block.x[::size],
+        y=block.y[::size],
+        lane_values=None if lanes is None else pooled(lanes, size, axis=1),
+        note=_with(block.note, f"One in {size} of {len(block.times_s):,} frames is drawn."),
+    )
 
 
 def _thinned(block: Scatter) -> Scatter:

@@ -42,6 +42,7 @@ def render(
         for done, analysis in enumerate(run.analyses, 1):
             pages.analysis(analysis)
             tell(done / (len(run.analyses) + 1))
+        pages.claims()
         pages.sounds()
         pages.index()
         target.finish(library.written)

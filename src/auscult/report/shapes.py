@@ -9,6 +9,7 @@ from auscult.blocks import (
     Animation,
     Bars,
     Curve,
+    Graph,
     Heatmap,
     Histogram,
     Lanes,
@@ -97,7 +98,26 @@ def _lanes(block: Lanes) -> None:
 
 
 def _animation(block: Animation) -> None:
-    _equal(times_s=_length(block.times_s), x=_length(block.x), y=_length(block.y))
+    frames = _length(block.times_s)
+    _equal(times_s=frames, x=_length(block.x), y=_length(block.y))
+    if block.lane_values is not None or block.lanes:
+        _equal(lanes=len(block.lanes), rows=_length(block.lane_values, axes=2) or 0)
+    if block.lane_values is not None:
+        _equal(times_s=frames, lane_values=block.lane_values.shape[1])
+
+
+def _graph(block: Graph) -> None:
+    _equal(nodes=len(block.nodes), sizes=_length(block.sizes))
+    _equal(
+        sources=_length(block.sources),
+        targets=_length(block.targets),
+        weights=_length(block.weights),
+    )
+    ends = np.concatenate([block.sources, block.targets])
+    if ends.size and not (ends.min() >= 0 and ends.max() < len(block.nodes)):
+        raise StoreError(
+            "its parts do not fit one another: a link leads to a node that is not there"
+        )
 
 
 def _table(block: Table) -> None:
@@ -110,6 +130,7 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
     Animation: _animation,
     Bars: _bars,
     Curve: _curve,
+    Graph: _graph,
     Heatmap: _heatmap,
     Histogram: _histogram,
     Lanes: _lanes,

@@ -93,7 +93,7 @@ def read_run(folder: Path) -> RunFolder:
         sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
     )
     asked = _asked(manifest)
-    pages: list[str] = ["index", "sounds"]
+    pages: list[str] = ["index", "ledger", "sounds"]
     analyses = []
     for name in [
         *(name for name in asked if name in found),

@@ -71,6 +71,8 @@ class DictionaryFixtures:
                 settings = TrainSettings(steps=max(1, steps), batch=64, prefetch=0)
                 folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
                 train([TrainingJob(made, "it", seed)], of, settings, folder)
+            else:
+                made.prepare(of, np.random.default_rng(seed))
             return made
 
         return make

@@ -12,6 +12,7 @@ from auscult.blocks import (
     Clip,
     Curve,
     Finding,
+    Graph,
     Heatmap,
     Histogram,
     Lanes,
@@ -123,6 +124,8 @@ def motion_blocks(clip_ids: Sequence[str], seconds: float) -> list[Block]:
     return [
         *_motion_findings(),
         _path(clip, rng),
+        *_paths_with_activity(clip),
+        _successors(),
         _plane(rng),
         Heatmap(
             "Which archetype follows which",
@@ -170,6 +173,47 @@ def _path(clip: Clip, rng: np.random.Generator) -> Animation:
     radius = 1 + 0.3 * np.sin(np.arange(times.size) / 9)
     x, y = radius * np.cos(angle), radius * np.sin(angle)
     return Animation("A path through the first two components", clip, times, x, y, _ACROSS, _UP)
+
+
+def _paths_with_activity(clip: Clip) -> list[Block]:
+    """Two paths in one plane, the second four times as wide, with the activity of sixteen units."""
+    rng = named_rng(0, "fabricated", "paths")
+    times = _times(clip.stop_s)
+    across, up = Axis("component 1 of all sounds"), Axis("component 2 of all sounds")
+    made = []
+    for title, size, shake in (("A smooth path", 1.0, 0.02), ("A rough path", 4.0, 0.5)):
+        turn = 2 * np.pi * np.arange(times.size) / 40
+        x = size * (np.cos(turn) + rng.normal(0, shake, times.size))
+        y = size * (np.sin(turn) + rng.normal(0, shake, times.size))
+        waves = np.sin(turn[None] + np.linspace(0, 2 * np.pi, 16)[:, None])
+        names = tuple(f"filter {i}" for i in range(16))
+        note = "Activity is half-wave rectified."
+        axis = Axis("activity")
+        made.append(
+            Animation(title, clip, times, x, y, across, up, note, names, np.maximum(waves, 0), axis)
+        )
+    return list(made)
+
+
+def _successors() -> Graph:
+    """Twelve archetypes, each followed mostly by the next or by itself."""
+    rng = named_rng(0, "fabricated", "successors")
+    n = 12
+    chances = rng.random((n, n)) ** 6 + 2.5 * np.eye(n, k=1) + 1.5 * np.diag(rng.random(n) > 0.6)
+    chances /= chances.sum(axis=1, keepdims=True)
+    sources, targets = np.nonzero(chances > 0.04)
+    shares = np.sort(rng.dirichlet(np.full(n, 2.0)))[::-1]
+    names = tuple(f"archetype {i}" for i in range(n))
+    return Graph(
+        "Which archetype leads to which",
+        names,
+        shares,
+        sources,
+        targets,
+        chances[sources, targets],
+        Axis("share of the transitions that leave it"),
+        "Links below 4 % are left out.",
+    )
 
 
 def _plane(rng: np.random.Generator) -> Scatter:

@@ -12,6 +12,7 @@ from auscult.core.manifest import digest_of, digests_below
 from auscult.core.rng import named_rng
 from auscult.core.tensors import write_json
 from auscult.testing.run_blocks import filter_blocks, motion_blocks
+from auscult.testing.run_claims import TAPS, judgements
 from auscult.testing.run_features import feature_blocks, hostile_blocks
 
 SAMPLE_RATE = 16_000
@@ -152,6 +153,7 @@ def _result(name: str, title: str, question: str, hostile: bool) -> dict[str, ob
                 "tap": "conv.0",
             },
         ],
+        "judgements": judgements(name, HOSTILE if hostile else ()),
         "facts": {"made up": True},
     }
 
@@ -164,8 +166,6 @@ def _manifest(folder: Path, analyses: list[str], n_clips: int, hostile: bool) ->
         "section": {"type": "topk", "n_features": 128, "k": 8},
     }
     receipt = {
-        "tap": "conv.0",
-        "path": "encoder.layers.0",
         "library": "none",
         "layout": "batch channel frame",
         "call": 0,
@@ -180,7 +180,7 @@ def _manifest(folder: Path, analyses: list[str], n_clips: int, hostile: bool) ->
             "sounds": {"type": "folder", "path": HOSTILE[1] if hostile else "sounds"},
             "clip_seconds": SECONDS,
             "split": {"train": 0.8, "test": 0.2, "by": "recording"},
-            "record": {"taps": ["conv.0:in", "conv.0"]},
+            "record": {"taps": list(TAPS)},
             "dictionaries": [dictionary],
             "train": {"seeds": [0, 1, 2]},
             "analyses": [{"name": name, "type": name} for name in analyses],
@@ -201,7 +201,7 @@ def _manifest(folder: Path, analyses: list[str], n_clips: int, hostile: bool) ->
             {"name": "silence.flac", "reason": "it is shorter than one frame"},
         ],
         "weights": {"trained": digest_of("trained")},
-        "receipts": [receipt, {**receipt, "tap": "conv.0:in", "path": "encoder.layers.0:in"}],
+        "receipts": [{**receipt, "address": tap, "path": f"encoder.{tap}"} for tap in TAPS],
         "stages": [{"name": "record", "key": digest_of("record"), "seconds": 3.4, "reused": False}],
         "warnings": ["2 of 18 recordings were resampled from 44,100 Hz to 16,000 Hz"],
         "outputs": digests_below(folder),

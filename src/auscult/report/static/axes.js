@@ -57,7 +57,7 @@
   };
 
   // A frame: plot area, gridlines, ticks and labels with units. Returns places to draw in and pixel functions.
-  auscult.frame = ({ width, height, x, y, xAxis, yAxis, compact = false, bare = false, label }) => {
+  auscult.frame = ({ width, height, x, y, xAxis, yAxis, compact = false, bare = false, label, xNames = null }) => {
     const left = bare ? 4 : 12 + 6.2 * Math.max(...y.ticks(compact ? 4 : 5).map((tick) => auscult.tick(tick, yAxis).length), 1);
     const box = { left, top: bare ? 4 : 22, right: width - (bare ? 4 : 12), bottom: height - (bare ? 4 : compact ? 32 : 40) };
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label, class: "chart" });
@@ -71,8 +71,8 @@
         text({ x: box.left - 6, y: py(tick) + 3.6, "text-anchor": "end" }, auscult.tick(tick, yAxis));
       }
       let after = -Infinity;
-      for (const tick of x.ticks(Math.max(2, Math.floor((box.right - box.left) / 62)))) {
-        const words = auscult.tick(tick, xAxis);
+      for (const tick of xNames ? xNames.keys() : x.ticks(Math.max(2, Math.floor((box.right - box.left) / 62)))) {
+        const words = xNames ? xNames[tick] : auscult.tick(tick, xAxis);
         const at = px(tick);
         grid.append(svg("line", { x1: at, x2: at, y1: box.bottom, y2: box.bottom + 4, class: "mark" }));
         if (at - 3.4 * words.length < after) continue;

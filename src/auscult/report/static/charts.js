@@ -80,7 +80,7 @@
     const x = auscult.scale(block.x_axis, positive(block.x_axis, series.map((one) => one.x)) ?? xs);
     const y = auscult.scale(block.y_axis, positive(block.y_axis, series.map((one) => one.y)) ?? ys, { pad: 0.06 });
     const tall = height ?? (compact ? 150 : Math.min(340, Math.max(210, width * 0.4)));
-    const frame = auscult.frame({ width, height: tall, x, y, xAxis: block.x_axis, yAxis: block.y_axis, compact, bare, label: describe(block, series) });
+    const frame = auscult.frame({ width, height: tall, x, y, xAxis: block.x_axis, yAxis: block.y_axis, compact, bare, label: describe(block, series), xNames: block.x_names });
     const across = x.log ? (one) => [...one.x].map((value) => (value > 0 ? value : NaN)) : (one) => one.x;
     for (const one of [...series].sort((a, b) => b.control - a.control)) {
       const kind = `series-${one.shade}${one.control ? " control" : ""}`;
@@ -111,7 +111,8 @@
       rule.setAttribute("x1", frame.px(here));
       rule.setAttribute("x2", frame.px(here));
       const lines = series.slice(0, 8).map((one) => `${one.name ? `${one.name}: ` : ""}${number(Number(one.y[nearest(one.x, here)].toPrecision(5)))}`);
-      return [`${block.x_axis.name} ${number(Number(here.toPrecision(5)))} ${block.x_axis.unit}`.trim(), ...lines];
+      const where = block.x_names?.[here] ?? number(Number(here.toPrecision(5)));
+      return [`${block.x_axis.name} ${where} ${block.x_axis.unit}`.trim(), ...lines];
     });
   };
   auscult.draw.Curve = drawCurve;

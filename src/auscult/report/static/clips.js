@@ -122,29 +122,98 @@
       el("span", { class: "times-unit" }, "s"));
   };
 
+  const stageOf = (clip, extra, tall) => {
+    const stage = el("div", { class: "stage" }, wave(clip), el("span", { class: "stage-pic" }, picture(clip), frequencies(clip)), ...extra, marked(clip));
+    stage.classList.toggle("tall", tall);
+    return stage;
+  };
+  const playButton = (clip, onclick) =>
+    el("button", { type: "button", class: "strip-play", "aria-label": `Play: ${clip.say}`, "aria-pressed": "false", onclick });
+  const press = (button, mine) => {
+    if ((button.getAttribute("aria-pressed") === "true") !== mine) button.setAttribute("aria-pressed", mine);
+  };
+  const headOf = (clip, button, ...more) =>
+    el("div", { class: "strip-head" }, button, el("span", { class: "strip-name" }, el("bdi", {}, clip.label), el("small", {}, el("bdi", {}, clip.name), ` · ${caption(clip)}`)), ...more);
+  const secondsAt = (clip, stage, event) => {
+    const area = stage.getBoundingClientRect();
+    return clip.start + Math.min(Math.max((event.clientX - area.left) / area.width, 0), 1) * (clip.stop - clip.start);
+  };
+  const seek = (clip, seconds) => auscult.player.play(clip, Math.min(Math.max(seconds, clip.start), clip.stop - 0.02));
+
   // A wide strip: waveform, spectrogram and whatever runs below on the same time axis; a press seeks.
   auscult.strip = (clip, extra = [], { tall = true } = {}) => {
     if (clip.missing) return auscult.missingTile(clip);
-    const stage = el("div", { class: "stage" }, wave(clip), el("span", { class: "stage-pic" }, picture(clip), frequencies(clip)), ...extra, marked(clip));
-    stage.classList.toggle("tall", tall);
-    const button = el("button", { type: "button", class: "strip-play", "aria-label": `Play: ${clip.say}`, "aria-pressed": "false", onclick: () => auscult.player.toggle(clip) });
-    const seek = (seconds) => auscult.player.play(clip, Math.min(Math.max(seconds, clip.start), clip.stop - 0.02));
-    stage.addEventListener("click", (event) => {
-      const area = stage.getBoundingClientRect();
-      seek(clip.start + ((event.clientX - area.left) / area.width) * (clip.stop - clip.start));
-    });
+    const stage = stageOf(clip, extra, tall);
+    const button = playButton(clip, () => auscult.player.toggle(clip));
+    stage.addEventListener("click", (event) => seek(clip, secondsAt(clip, stage, event)));
     const slider = el("input", {
       type: "range", class: "seek", min: clip.start, max: clip.stop, step: 0.01, value: clip.start,
       "aria-label": `Position in ${clip.name}, seconds`,
-      oninput: (event) => seek(Number(event.target.value)),
+      oninput: (event) => seek(clip, Number(event.target.value)),
     });
     auscult.cursor(clip, stage, (mine, position) => {
-      if ((button.getAttribute("aria-pressed") === "true") !== mine) button.setAttribute("aria-pressed", mine);
+      press(button, mine);
       if (mine) slider.value = position;
     });
-    return el("div", { class: "strip" },
-      el("div", { class: "strip-head" }, button, el("span", { class: "strip-name" }, el("bdi", {}, clip.label), el("small", {}, el("bdi", {}, clip.name), ` · ${caption(clip)}`)), slider),
-      stage, timeTicks(clip));
+    return el("div", { class: "strip" }, headOf(clip, button, slider), stage, timeTicks(clip));
+  };
+
+  // A strip whose position can be moved without a sound: by dragging, by the slider, by its keys. While the clip plays, the position is the sound's.
+  auscult.scrubStrip = (clip, extra, { step, onmove, spoken }) => {
+    const stage = stageOf(clip, extra, false);
+    const line = el("span", { class: "cursor" });
+    stage.append(line);
+    const plays = () => auscult.player.clip === clip;
+    let at = clip.start;
+    const slider = el("input", { type: "range", class: "scrub", min: clip.start, max: clip.stop, step, value: at, "aria-label": `Position in ${clip.name}, seconds` });
+    const move = (seconds) => {
+      at = Math.min(Math.max(seconds, clip.start), clip.stop);
+      line.style.left = place(clip, at);
+      slider.value = at;
+      onmove(at);
+    };
+    const go = (seconds) => (plays() ? seek(clip, seconds) : settle(seconds));
+    const settle = (seconds) => {
+      move(seconds);
+      slider.setAttribute("aria-valuetext", spoken(at));
+    };
+    const toggle = () => (plays() ? auscult.player.stop() : auscult.player.play(clip, at < clip.stop - 0.05 ? at : clip.start));
+    const button = playButton(clip, toggle);
+    slider.addEventListener("input", () => go(Number(slider.value)));
+    slider.addEventListener("keydown", (event) => {
+      if (event.key !== " ") return;
+      event.preventDefault();
+      toggle();
+    });
+    // A drag looks; a press without one plays from there, as on every other strip.
+    let dragged = null;
+    stage.addEventListener("pointerdown", (event) => {
+      if (event.button) return;
+      dragged = { from: event.clientX, moved: false };
+      stage.setPointerCapture(event.pointerId);
+    });
+    stage.addEventListener("pointermove", (event) => {
+      if (!dragged || (!dragged.moved && Math.abs(event.clientX - dragged.from) < 4)) return;
+      if (!dragged.moved && plays()) auscult.player.stop();
+      dragged.moved = true;
+      settle(secondsAt(clip, stage, event));
+    });
+    stage.addEventListener("pointerup", (event) => {
+      if (dragged && !dragged.moved) seek(clip, secondsAt(clip, stage, event));
+      dragged = null;
+    });
+    stage.addEventListener("pointercancel", () => (dragged = null));
+    let sounding = false;
+    auscult.player.listen((player) => {
+      const mine = plays();
+      press(button, mine);
+      if (mine && !player.loading) move(player.position);
+      // After the end, or a stop, the position stays where the sound left it.
+      if (sounding && !mine) slider.setAttribute("aria-valuetext", spoken(at));
+      sounding = mine;
+    }, stage);
+    settle(at);
+    return { root: el("div", { class: "strip" }, headOf(clip, button), stage, timeTicks(clip), slider), go };
   };
 
   auscult.draw.Clip = (block, host) => host.append(auscult.strip(block));

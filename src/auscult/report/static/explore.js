@@ -96,6 +96,9 @@
     } else if (block.type === "Scatter") {
       const [xs, ys] = [array(block.x), array(block.y)];
       rows = [[block.x_axis.label, block.y_axis.label, "label", "group"], ...Array.from(xs, (x, i) => [x, ys[i], block.labels[i], block.groups[i]])];
+    } else if (block.type === "Graph") {
+      const [sources, targets, weights] = [array(block.sources), array(block.targets), array(block.weights)];
+      rows = [["from", "to", block.value_axis.label], ...Array.from(weights, (weight, i) => [block.nodes[sources[i]], block.nodes[targets[i]], weight])];
     } else if (block.type === "Bars") {
       const [values, low, high] = [array(block.values), array(block.low), array(block.high)];
       rows = [[block.x_axis.label, block.y_axis.label, "low", "high"], ...block.names.map((name, i) => [name, values[i], low?.[i], high?.[i]])];
@@ -112,9 +115,9 @@
   };
 
   auscult.tools = (block) =>
-    KINDS.has(block.type)
+    KINDS.has(block.type) || block.type === "Graph"
       ? el("span", { class: "tools" },
-          el("button", { type: "button", class: "tool", "aria-label": `Explore: ${block.title}`, onclick: (event) => open(block, event.currentTarget) }, "Explore"),
+          KINDS.has(block.type) ? el("button", { type: "button", class: "tool", "aria-label": `Explore: ${block.title}`, onclick: (event) => open(block, event.currentTarget) }, "Explore") : null,
           el("button", { type: "button", class: "tool", "aria-label": `Save as CSV: ${block.title}`, onclick: () => save(block) }, "CSV"))
       : null;
 })();

@@ -1,5 +1,5 @@
 "use strict";
-// Activations over a clip, and trajectories through a plane, in step with the sound.
+// Activations over a clip, in step with the sound.
 (() => {
   const { el, svg, array, number } = auscult;
   const MOST_CURVES = 8;
@@ -44,49 +44,24 @@
     return { canvas, bar: auscult.colourBar(tables[block.colour_map] ?? tables.sequential, range, block.value_axis) };
   };
 
-  auscult.draw.Lanes = async (block, host, { compact } = {}) => {
+  // Lanes as they lie on a strip, and what stands below it. The block has clip, times_s, values, lanes, value_axis, colour_map.
+  auscult.laneViews = async (block) => {
     const { clip } = block;
-    if (clip.missing) return void host.append(auscult.missingTile(clip));
     const [count, frames] = auscult.shape(block.values).length === 2 ? auscult.shape(block.values) : [1, 0];
     const values = array(block.values);
     const times = array(block.times_s);
     let range = auscult.colourRange(values, block.colour_map);
     if (block.colour_map === "sequential" && range[0] > 0) range = [0, range[1]];
     const named = `${block.value_axis.label}, ${number(Number(range[0].toPrecision(3)))} to ${number(Number(range[1].toPrecision(3)))}`;
-    if (count <= MOST_CURVES) {
-      const rows = laneRows(block, clip, times, values, frames, range);
-      host.append(auscult.strip(clip, [rows], { tall: !compact }), el("p", { class: "axis-name" }, named));
-      return;
-    }
+    if (count <= MOST_CURVES) return { lanes: laneRows(block, clip, times, values, frames, range), below: [el("p", { class: "axis-name" }, named)] };
     const { canvas, bar } = await laneHeat(block, clip, times, values, frames, range);
-    host.append(auscult.strip(clip, [canvas], { tall: !compact }), bar, el("details", { class: "lane-list" }, el("summary", {}, `${count} lanes, from the top`), el("ol", {}, block.lanes.map((name) => el("li", {}, el("bdi", {}, name))))));
+    const list = el("details", { class: "lane-list" }, el("summary", {}, `${count} lanes, from the top`), el("ol", {}, block.lanes.map((name) => el("li", {}, el("bdi", {}, name)))));
+    return { lanes: canvas, below: [bar, list] };
   };
 
-  auscult.draw.Animation = (block, host) => {
-    const { clip } = block;
-    const [times, xs, ys] = [array(block.times_s), array(block.x), array(block.y)];
-    const width = Math.min(host.clientWidth || 320, 620);
-    const x = auscult.scale(block.x_axis, auscult.extent(xs), { pad: 0.06 });
-    const y = auscult.scale(block.y_axis, auscult.extent(ys), { pad: 0.06 });
-    const frame = auscult.frame({ width, height: Math.max(260, width * 0.62), x, y, xAxis: block.x_axis, yAxis: block.y_axis, label: `${block.title}. A path of ${xs.length} frames through ${block.x_axis.label} and ${block.y_axis.label}.` });
-    const points = Array.from(xs, (value, i) => `${frame.px(value).toFixed(1)} ${frame.py(ys[i]).toFixed(1)}`);
-    const trail = svg("path", { class: "trail" });
-    const dot = svg("circle", { class: "dot", r: 6, cx: frame.px(xs[0]), cy: frame.py(ys[0]) });
-    frame.plot.append(svg("path", { class: "path", d: `M${points.join("L")}` }), trail, dot);
-    host.append(frame.root, auscult.strip(clip, [], { tall: false }));
-    if (clip.missing) return;
-    let shown = -1;
-    auscult.player.listen((player) => {
-      if (player.clip !== clip) return;
-      let i = 0;
-      while (i < times.length - 1 && times[i + 1] <= player.position) i++;
-      // Whoever asked for calm gets four still pictures a second.
-      if (i === shown || (auscult.calm() && Math.abs(times[i] - (times[shown] ?? -1)) < 0.25)) return;
-      shown = i;
-      dot.setAttribute("cx", frame.px(xs[i]));
-      dot.setAttribute("cy", frame.py(ys[i]));
-      const from = Math.max(0, times.findIndex((time) => time > times[i] - 0.25));
-      trail.setAttribute("d", i > from ? `M${points.slice(from, i + 1).join("L")}` : "");
-    }, dot);
+  auscult.draw.Lanes = async (block, host, { compact } = {}) => {
+    if (block.clip.missing) return void host.append(auscult.missingTile(block.clip));
+    const { lanes, below } = await auscult.laneViews(block);
+    host.append(auscult.strip(block.clip, [lanes], { tall: !compact }), ...below);
   };
 })();

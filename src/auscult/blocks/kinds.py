@@ -1,19 +1,12 @@
-"""What a result can show: plain data that knows its units. No torch, no HTML.
+"""The kinds of blocks, one dataclass each."""
 
-An analysis returns blocks, the run folder keeps them (``blocks.json`` beside
-``blocks.safetensors``), the report turns them into pages. Arrays are NumPy; a sound is referred to
-by clip and seconds and its samples lie once in the run's ``clips`` folder.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from pathlib import Path
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
-from auscult.core.errors import StoreError
-from auscult.core.tensors import read_arrays, read_json, write_arrays, write_json
+from auscult.core.errors import InvariantError
 
 Scale = Literal["linear", "log"]
 ColourMap = Literal["sequential", "diverging", "boolean", "cyclic"]
@@ -242,7 +235,21 @@ class Lanes:
 
 @dataclass(frozen=True)
 class Animation:
-    """A point that moves through a plane while a clip plays (a trajectory), with a trail."""
+    """A point that moves through a plane while a clip plays (a trajectory), with a trail.
+
+    Attributes:
+        title: Heading.
+        clip: The sound.
+        times_s: Centre of each frame in seconds of the clip, ascending.
+        x: Where the point is in each frame.
+        y: Where the point is in each frame.
+        x_axis: What ``x`` is.
+        y_axis: What ``y`` is.
+        note: What to look at.
+        lanes: Name of each row of activity shown under the plane, if any.
+        lane_values: ``[lane frame]``, at the same times.
+        value_axis: What ``lane_values`` are.
+    """
 
     title: str
     clip: Clip
@@ -252,6 +259,52 @@ class Animation:
     x_axis: Axis
     y_axis: Axis
     note: str = ""
+    lanes: tuple[str, ...] = ()
+    lane_values: np.ndarray | None = None
+    value_axis: Axis | None = None
+
+    def __post_init__(self) -> None:
+        shape = (0, 0) if self.lane_values is None else self.lane_values.shape
+        if self.lanes and shape != (len(self.lanes), len(self.times_s)):
+            raise InvariantError(
+                f"{self.title!r} names {len(self.lanes)} lanes over {len(self.times_s)} frames, "
+                f"its values have shape {shape}"
+            )
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Things and what leads from one to another, each link with its weight.
+
+    Attributes:
+        title: Heading.
+        nodes: Name of each node.
+        sizes: Share of each node.
+        sources: Node that each link leaves, by its place in ``nodes``.
+        targets: Node that each link enters; a link may lead back to its own node.
+        weights: Of each link, not negative.
+        value_axis: What the weights are.
+        note: What to look at.
+    """
+
+    title: str
+    nodes: tuple[str, ...]
+    sizes: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    value_axis: Axis
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        n_links = len(self.weights)
+        if len(self.sizes) != len(self.nodes) or not (
+            len(self.sources) == len(self.targets) == n_links
+        ):
+            raise InvariantError(f"the arrays of {self.title!r} do not fit its nodes and links")
+        ends = np.concatenate([self.sources, self.targets])
+        if n_links and (ends.min() < 0 or ends.max() >= len(self.nodes)):
+            raise InvariantError(f"a link of {self.title!r} leads to a node that is not there")
 
 
 @dataclass(frozen=True)
@@ -302,96 +355,7 @@ Block = (
     | ClipGrid
     | Lanes
     | Animation
+    | Graph
     | Missing
     | Gallery
 )
-
-_TYPES: dict[str, type] = {
-    cls.__name__: cls
-    for cls in (
-        Axis,
-        Text,
-        Finding,
-        Table,
-        Series,
-        Curve,
-        SmallMultiples,
-        Heatmap,
-        Scatter,
-        Histogram,
-        Bars,
-        Clip,
-        ClipGrid,
-        Lanes,
-        Animation,
-        Missing,
-        GalleryItem,
-        Gallery,
-    )
-}
-
-
-def save_blocks(folder: Path, blocks: Sequence[Block]) -> None:
-    """Write ``blocks.json`` and ``blocks.safetensors`` into a folder."""
-    arrays: dict[str, np.ndarray] = {}
-    data = [_encode(block, arrays) for block in blocks]
-    write_arrays(folder / "blocks.safetensors", arrays)
-    write_json(folder / "blocks.json", {"version": 1, "blocks": data})
-
-
-def load_blocks(folder: Path) -> list[Block]:
-    """Read what :func:`save_blocks` wrote.
-
-    Raises:
-        StoreError: The files are damaged or of another version.
-    """
-    data = read_json(folder / "blocks.json")
-    if not isinstance(data, dict) or data.get("version") != 1:
-        raise StoreError(f"{folder / 'blocks.json'} is of another version of auscult")
-    arrays = read_arrays(folder / "blocks.safetensors")
-    return [cast(Block, _decode(item, arrays)) for item in data["blocks"]]
-
-
-def clips_in(block: object) -> list[Clip]:
-    """Every clip that a block refers to, however deep."""
-    if isinstance(block, Clip):
-        return [block]
-    if is_dataclass(block):
-        return [clip for f in fields(block) for clip in clips_in(getattr(block, f.name))]
-    if isinstance(block, tuple):
-        return [clip for item in block for clip in clips_in(item)]
-    return []
-
-
-def _encode(value: Any, arrays: dict[str, np.ndarray]) -> Any:
-    if isinstance(value, np.ndarray):
-        name = f"{len(arrays):06d}"
-        arrays[name] = value
-        return {"$array": name}
-    if is_dataclass(value):
-        inner = {f.name: _encode(getattr(value, f.name), arrays) for f in fields(value)}
-        return {"$block": type(value).__name__, **inner}
-    if isinstance(value, Mapping):
-        return {"$map": {str(key): _encode(item, arrays) for key, item in value.items()}}
-    if isinstance(value, tuple | list):
-        return [_encode(item, arrays) for item in value]
-    if isinstance(value, float | np.floating) and not np.isfinite(value):
-        return {"$float": str(float(value))}
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _decode(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    if isinstance(value, list):
-        return tuple(_decode(item, arrays) for item in value)
-    if not isinstance(value, dict):
-        return value
-    if "$array" in value:
-        return arrays[value["$array"]]
-    if "$float" in value:
-        return float(value["$float"])
-    if "$map" in value:
-        return {key: _decode(item, arrays) for key, item in value["$map"].items()}
-    name = value["$block"]
-    if name not in _TYPES:
-        raise StoreError(f"a block of type {name!r} is unknown to this version of auscult")
-    return _TYPES[name](**{k: _decode(v, arrays) for k, v in value.items() if k != "$block"})

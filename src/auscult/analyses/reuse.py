@@ -1,0 +1,305 @@
+"""Are the same directions used in all sounds, and do vectors cluster along them?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from auscult.analyses.base import (
+    ANALYSES,
+    BASE,
+    Analysis,
+    Condition,
+    Context,
+    DictionaryOf,
+    Judgement,
+    Measurement,
+    Result,
+)
+from auscult.analyses.reading import (
+    OWN,
+    Moves,
+    Sample,
+    chosen_dictionary,
+    numbers_table,
+    sample,
+    sample_moves,
+    verdict_of,
+)
+from auscult.blocks import Axis, Bars, Block, Heatmap, Text, Verdict
+from auscult.core.config import Config
+from auscult.core.errors import UserError
+from auscult.core.rng import named_rng
+from auscult.measures.one_step import strongest
+from auscult.measures.reuse import Reuse, gap_statistic, hopkins, measure_reuse
+from auscult.store.reader import ActivationStore
+
+_KINDS: Mapping[str, DictionaryOf] = {"features": "responses", "archetypes": "generators"}
+_NOISE = Condition(sounds="noise")
+_RANDOM = Condition(weights="random")
+_FLOOR = "frames dealt out at random (floor)"
+_CEILING = "directions of each recording's own (ceiling)"
+_HALVES = "two halves of one recording"
+_GAUSSIAN = "Gaussian of the same covariance"
+
+
+class ReuseParams(Config):
+    """Settings of the analysis of reuse and dynamics."""
+
+    dictionary: str | None = None
+    """Which dictionary of features; none: the first one fitted to response vectors."""
+    archetypes: str | None = None
+    """Which dictionary of archetypes; none: the first one fitted to generators."""
+    reading: Literal["sound", "published"] = "sound"
+    """Which rule judges reuse: place between floor and ceiling, or METHODS' own (below the floor).
+    """
+    group: str | None = None
+    """Label whose values are compared too; none: the first that two values share out."""
+    most_vectors: int = Field(30_000, ge=100)
+    """Vectors looked at under each condition."""
+    most_recordings: int = Field(40, ge=2)
+    """Recordings compared with one another."""
+
+
+@dataclass
+class _Found:
+    """What a run gathers."""
+
+    measurements: list[Measurement] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    parts: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, tap: str, part: str, judged: Judgement, *more: Measurement) -> None:
+        """Keep a judgement and what goes with it."""
+        self.judgements.append(judged)
+        self.measurements += [judged.measurement, *more]
+        if judged.verdict != "cannot be tested here":
+            self.parts.setdefault(tap, []).append(part)
+
+    def untested(self, tap: str, name: str, null: str, claim: str, reason: str) -> None:
+        """Say that something could not be tested at a tap."""
+        one = Measurement(name, float("nan"), "", {null: float("nan")}, tap=tap)
+        sentence = f"{tap}: {name} cannot be told."
+        self.add(tap, "", Judgement(sentence, one, "cannot be tested here", reason, claim))
+
+
+@ANALYSES.register("reuse")
+class ReuseOfDirections(Analysis):
+    """Usage of directions from recording to recording, and clustering along directions.
+
+    Distances between recordings stand between a floor (frames dealt out at random) and a ceiling
+    (as concentrated a usage, but of directions of each recording's own).
+    """
+
+    Params: ClassVar[type[Config]] = ReuseParams
+    title: ClassVar[str] = "Reuse of directions"
+    question: ClassVar[str] = (
+        "Are the same directions used in all sounds, and do vectors cluster along directions?"
+    )
+    source: ClassVar[str] = "METHODS A-21 i and iv (Cosme-Clifford, Post 1, §1.3 and §1.4)"
+
+    @classmethod
+    def controls(cls, params: ReuseParams) -> tuple[Condition, ...]:  # noqa: ARG003
+        """White noise and random weights."""
+        return _NOISE, _RANDOM
+
+    def run(self, context: Context, params: ReuseParams) -> Result:
+        """Look at every recorded tap in turn."""
+        asked = {"features": params.dictionary, "archetypes": params.archetypes}
+        names = {
+            kind: chosen_dictionary(context, asked[kind], of)
+            for kind, of in _KINDS.items()
+            if asked[kind] or context.dictionary_names(of)
+        }
+        found = _Found()
+        for step, tap in enumerate(context.taps):
+            for kind in _KINDS:
+                try:
+                    _reuse(kind, context, params, names, tap, found)
+                except UserError as error:
+                    found.untested(tap, _distance(kind), _FLOOR, "P1-17", str(error))
+            try:
+                _clusters(context, params, tap, found)
+            except UserError as error:
+                found.untested(tap, _CLUSTERS, _GAUSSIAN, "", str(error))
+            context.advance((step + 1) / len(context.taps))
+        facts = {"taps": list(context.taps), "parts": found.parts}
+        judgements = tuple(found.judgements)
+        return Result(tuple(found.measurements), found.arrays, facts, judgements=judgements)
+
+    def view(self, result: Result) -> list[Block]:
+        """Findings, then usage by recording and distances between recordings."""
+        blocks: list[Block] = [judged.finding() for judged in result.judgements]
+        blocks.append(Text(_READING, "How to read this page"))
+        for tap in result.facts["taps"]:
+            for kind in result.facts["parts"].get(tap, ()):
+                if kind in _KINDS:
+                    blocks += _usage_pictures(result, tap, kind)
+        return [*blocks, numbers_table(result.measurements)]
+
+
+_READING = (
+    "The Jensen–Shannon distance between the usage histograms of two recordings is 0 when they use "
+    "directions alike and 1 when they share none. Frames dealt out at random give the lowest "
+    "distance that so many frames allow, so that hardly any real recordings lie below it; METHODS' "
+    "pass rule asks for just that, and the setting reading = published applies it. The sound "
+    "reading asks whether recordings lie nearer to this floor than to the ceiling, where each "
+    "recording uses directions of its own. P1 (§1.3) has no picture of it."
+)
+_CLUSTERS = "clustering of directions (Hopkins statistic)"
+
+
+def _distance(kind: str) -> str:
+    return f"distance between the recordings' usage of {kind}"
+
+
+def _untaught(names: Mapping[str, str], kind: str) -> None:
+    if kind not in names:
+        raise UserError(f"the spec fits no dictionary to {_KINDS[kind]}")
+
+
+def _drawn(
+    context: Context, params: ReuseParams, tap: str, condition: Condition, lag: int
+) -> Sample | Moves:
+    store = context.store(tap, condition, "test" if condition == BASE else None)
+    return (
+        sample_moves(store, lag, params.most_vectors) if lag else sample(store, params.most_vectors)
+    )
+
+
+def _reuse(
+    kind: str,
+    context: Context,
+    params: ReuseParams,
+    names: Mapping[str, str],
+    tap: str,
+    found: _Found,
+) -> None:
+    """Usage histograms from recording to recording (METHODS A-21 i)."""
+    _untaught(names, kind)
+    name = names[kind]
+    measured: dict[Condition, Reuse] = {}
+    groups: np.ndarray | None = None
+    for condition in (BASE, _RANDOM):
+        drawn = _drawn(context, params, tap, condition, context.lag(name))
+        chosen = np.unique(drawn.recording_ids)[: params.most_recordings]
+        rows = np.isin(drawn.recording_ids, chosen)
+        dictionary = context.dictionaries(name, tap, condition)[0]
+        labels, ids = strongest(dictionary, drawn.values[rows]), drawn.recording_ids[rows]
+        rng = named_rng(context.seed, "reuse", tap, kind, str(condition))
+        if condition == BASE:
+            groups = _groups(params, context.store(tap), ids)
+        told = groups if condition == BASE else None
+        measured[condition] = measure_reuse(labels, ids, dictionary.n_features, rng, told)
+    own, random = measured[BASE], measured[_RANDOM]
+    found.arrays[f"{tap}/{kind}/usage"] = own.histograms
+    nulls = {_FLOOR: own.floor, _CEILING: own.ceiling, _HALVES: own.halves}
+    nulls[str(_RANDOM)] = random.distance
+    one = Measurement(_distance(kind), own.distance, "", nulls, published="none (P1 §1.3)", tap=tap)
+    place = {_FLOOR: 1.0, _CEILING: 0.0, str(_RANDOM): random.place}
+    shares = {_FLOOR: own.floor_shared, str(_RANDOM): random.shared}
+    more = [
+        Measurement(
+            f"{kind}: place between ceiling (0) and floor (1)", own.place, "", place, tap=tap
+        ),
+        Measurement(f"{kind} used in nine of ten recordings", own.shared, "", shares, tap=tap),
+    ]
+    if np.isfinite(own.group_distance):
+        null = {"labels dealt out at random": own.group_floor}
+        label = f"distance between groups' usage of {kind}"
+        more.append(Measurement(label, own.group_distance, "", null, tap=tap))
+    found.add(tap, kind, _reuse_judgement(params, kind, one, own, random), *more)
+
+
+def _reuse_judgement(
+    params: ReuseParams, kind: str, one: Measurement, own: Reuse, random: Reuse
+) -> Judgement:
+    if not np.isfinite(own.place):
+        verdict: Verdict = "cannot be tested here"
+        reason = "All recordings would be alike, or different, whatever they used."
+    elif params.reading == "published":
+        verdict = verdict_of(own.distance, [own.floor], "less", 0.0)
+        reason = "METHODS' rule: it holds below the distance of frames dealt out at random."
+    else:
+        margin = 0.05
+        verdict = verdict_of(own.place, [0.5], "more", 0.0)
+        if verdict == "holds" and not own.place > random.place + margin:
+            verdict = "explained by control"
+        reason = (
+            f"It holds when recordings lie nearer to the floor than to the ceiling, here at "
+            f"{own.place:.2f} of the way, and {margin:g} farther than under random weights "
+            f"({random.place:.2f})."
+        )
+    alike = "much the same" if own.place > 0.5 else "different"
+    sentence = f"{one.tap}: recordings use {alike} {kind}: their distance is {own.distance:.2f}."
+    return Judgement(sentence, one, verdict, reason, "P1-17")
+
+
+def _groups(params: ReuseParams, store: ActivationStore, ids: np.ndarray) -> np.ndarray | None:
+    """The group of every row by a label that shares the recordings out, or None."""
+    labels = {clip.recording_id: clip.labels for clip in store.clips}
+    shown = np.unique(ids)
+    candidates = [params.group] if params.group else sorted({k for i in shown for k in labels[i]})
+    for label in candidates:
+        values = {i: str(labels[i].get(label, "")) for i in shown}
+        counts = np.unique(list(values.values()), return_counts=True)[1]
+        if len(counts) >= 2 and counts.min() >= 2 and "" not in values.values():
+            return np.array([values[i] for i in ids])
+    return None
+
+
+def _clusters(context: Context, params: ReuseParams, tap: str, found: _Found) -> None:
+    """Do vectors cluster along directions? (METHODS A-21 iv)."""
+    statistics, gaps = {}, {}
+    for condition in (BASE, _NOISE, _RANDOM):
+        values = _drawn(context, params, tap, condition, 0).values
+        about = values - values.mean(0)
+        rng = named_rng(context.seed, "reuse", tap, "clusters", str(condition))
+        statistics[condition] = hopkins(about, rng)
+        few = about[rng.permutation(len(about))[:1500]]
+        gaps[condition] = gap_statistic(few, min(16, len(few) // 4), rng, 5, 10)
+    others = (_NOISE, _RANDOM)
+    nulls = {_GAUSSIAN: 0.5, **{str(c): statistics[c] for c in others}}
+    one = Measurement(_CLUSTERS, statistics[BASE], "", nulls, tap=tap)
+    gap, error = gaps[BASE]
+    beside = {_GAUSSIAN: 0.0, **{str(c): gaps[c][0] for c in others}}
+    ends = (gap - 2 * error, gap + 2 * error)
+    more = Measurement("gap statistic of 16 clusters of directions", gap, "", beside, ends, tap=tap)
+    judged = Judgement(
+        f"{tap}: response vectors are {'more' if one.value > 0.53 else 'no more'} clustered along "
+        "directions than Gaussian vectors.",
+        one,
+        verdict_of(one.value, list(nulls.values()), "more", 0.03),
+        "0.5 is a Gaussian of the same covariance; it holds when it exceeds this, noise and random "
+        "weights by 0.03.",
+    )
+    found.add(tap, "clusters", judged, more)
+
+
+def _usage_pictures(result: Result, tap: str, kind: str) -> list[Block]:
+    usage = result.arrays[f"{tap}/{kind}/usage"]
+    order = np.argsort(-usage.mean(0), kind="stable")[:64]
+    one = next(m for m in result.measurements if m.tap == tap and m.name == _distance(kind))
+    return [
+        Heatmap(
+            f"{tap}: use of {kind} by recording",
+            usage[:, order],
+            np.arange(len(order)),
+            np.arange(len(usage)),
+            Axis(f"{kind}, most used first"),
+            Axis("recording"),
+            Axis("share of its frames"),
+            note=f"{len(order)} of {usage.shape[1]} {kind}.",
+        ),
+        Bars(
+            f"{tap}: {_distance(kind)}",
+            (OWN, *one.controls),
+            np.array([one.value, *one.controls.values()]),
+            Axis("condition"),
+            Axis("Jensen–Shannon distance"),
+            note="All but the first are controls.",
+        ),
+    ]

@@ -1,0 +1,62 @@
+"""What a result can show: plain data that knows its units. No torch, no HTML.
+
+An analysis returns blocks, the run folder keeps them (``blocks.json`` beside
+``blocks.safetensors``), the report turns them into pages. Arrays are NumPy; a sound is referred to
+by clip and seconds and its samples lie once in the run's ``clips`` folder.
+"""
+
+from auscult.blocks.files import clips_in, load_blocks, save_blocks
+from auscult.blocks.kinds import (
+    Animation,
+    Axis,
+    Bars,
+    Block,
+    Clip,
+    ClipGrid,
+    ColourMap,
+    Curve,
+    Finding,
+    Gallery,
+    GalleryItem,
+    Graph,
+    Heatmap,
+    Histogram,
+    Lanes,
+    Missing,
+    Scale,
+    Scatter,
+    Series,
+    SmallMultiples,
+    Table,
+    Text,
+    Verdict,
+)
+
+__all__ = [
+    "Animation",
+    "Axis",
+    "Bars",
+    "Block",
+    "Clip",
+    "ClipGrid",
+    "ColourMap",
+    "Curve",
+    "Finding",
+    "Gallery",
+    "GalleryItem",
+    "Graph",
+    "Heatmap",
+    "Histogram",
+    "Lanes",
+    "Missing",
+    "Scale",
+    "Scatter",
+    "Series",
+    "SmallMultiples",
+    "Table",
+    "Text",
+    "Verdict",
+    "clips_in",
+    "load_blocks",
+    "save_blocks",
+]
