@@ -1,0 +1,172 @@
+"""Sparse autoencoder with a learned threshold for every feature and a penalty on their number."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import NonNegativeFloat, PositiveFloat
+from torch import Tensor, nn
+
+from auscult.dictionaries.base import (
+    DICTIONARIES,
+    Dictionary,
+    DictionaryParams,
+    Objective,
+    SaeLensForm,
+)
+from auscult.dictionaries.linear import (
+    BIAS,
+    DECODER,
+    ENCODER,
+    LinearCoder,
+    gradient_of,
+    row_norms,
+    squared_error,
+)
+
+
+@DICTIONARIES.register("jump-relu")
+class JumpReluDictionary(Dictionary):
+    """JumpReLU (Rajamanoharan et al. 2024, "Jumping Ahead", sections 3 and 4; METHODS 8.1).
+
+    ::
+
+        p = W_e (v - b_d) + b_e              z = p where p > θ, else 0
+        v̂ = z D + b_d                        mse = E ‖v - v̂‖²
+        L0 = E Σ_i 1[p_i > θ_i]              l0 = l0_weight · L0
+                                         or  l0 = l0_weight · (L0 / target_l0 - 1)²
+
+    Steps have no slope, so θ learns from pseudo-derivatives, with K(u) = 1 where |u| < 1/2 and ε
+    the bandwidth::
+
+        ∂z/∂θ = -(θ/ε) K((p - θ)/ε)          ∂1[p > θ]/∂θ = -(1/ε) K((p - θ)/ε)
+
+    They are the slopes of the loss averaged over θ ± ε/2. The penalty reaches the thresholds alone.
+    θ is kept positive as exp of a parameter. Nothing shrinks what is on; but nothing revives a
+    feature whose vectors all lie further than ε/2 below its threshold, so look at
+    ``dead_fraction``. ε trades noise (too small: the thresholds hardly learn) for bias; the paper's
+    0.001 was for billions of vectors. Rows of D are kept at unit length.
+    """
+
+    class Params(DictionaryParams):
+        """Settings of a JumpReLU dictionary."""
+
+        l0_weight: NonNegativeFloat = 0.01
+        """Weight of the number of active features; with scaled vectors the error is the FVU."""
+        target_l0: PositiveFloat | None = None
+        """Penalise the squared relative distance from this L0; absent: penalise L0 itself."""
+        bandwidth: PositiveFloat = 0.05
+        """Width ε of the kernel, in the units of preprocessed vectors."""
+        start_threshold: PositiveFloat = 0.05
+        """All thresholds at the start, in the same units."""
+
+    params: Params
+
+    def __init__(self, params: Params, d_in: int) -> None:
+        super().__init__(params, d_in)
+        self.linear = LinearCoder(d_in, self.n_features)
+        start = math.log(params.start_threshold)
+        self.log_threshold = nn.Parameter(torch.full((self.n_features,), start))
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Random unit atoms, the encoder their copy."""
+        self.linear.initialise(rng)
+
+    @property
+    def atoms(self) -> Float[Tensor, "n_features d_in"]:
+        """Rows of the decoder, at unit length."""
+        return self.linear.decoder / row_norms(self.linear.decoder)
+
+    @property
+    def thresholds(self) -> Float[Tensor, " n_features"]:
+        """θ."""
+        return self.log_threshold.exp()
+
+    def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        """``z``."""
+        pre = self.linear.pre_activations(vectors)
+        return pre * (pre > self.thresholds)
+
+    def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
+        """``v̂``."""
+        return self.linear.reconstruct(acts)
+
+    def objective(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
+    ) -> Objective:
+        """``mse`` and ``l0``."""
+        pre, thresholds = self.linear.pre_activations(vectors), self.thresholds
+        on = (pre > thresholds).to(pre.dtype)
+        near = self._kernel(pre, thresholds).detach() / self.params.bandwidth
+        # No more than 0 in value, and in slope what the kernel says.
+        step = thresholds - thresholds.detach()
+        acts = pre * on - thresholds.detach() * near * step
+        l0 = (on - near * step).sum(1).mean()
+        terms = {"mse": squared_error(self.reconstruct(acts), targets), "l0": self._price(l0)}
+        return Objective(terms, on.sum(0))
+
+    def _kernel(
+        self, pre: Float[Tensor, "n n_features"], thresholds: Float[Tensor, " n_features"]
+    ) -> Float[Tensor, "n n_features"]:
+        return ((pre - thresholds).abs() < self.params.bandwidth / 2).to(pre.dtype)
+
+    def _price(self, l0: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        weight, target = self.params.l0_weight, self.params.target_l0
+        return weight * l0 if target is None else weight * (l0 / target - 1.0).square()
+
+    def _slope_of_price(self, l0: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        weight, target = self.params.l0_weight, self.params.target_l0
+        if target is None:
+            return torch.full_like(l0, weight)
+        return (2.0 * weight / target) * (l0 / target - 1.0)
+
+    @torch.no_grad()
+    def differentiate(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
+    ) -> Objective:
+        """The gradient of :meth:`objective` by hand.
+
+        With ``g = ∂mse/∂z = 2 (v̂ - v) Dᵀ / N`` and ``c = ∂l0/∂L0 / N``, ``∂/∂θ = -(1/ε) Σ_n K
+        (θ g + c)``, and ``∂/∂log θ = θ ∂/∂θ``; the rest is as in any linear layer.
+        """
+        linear, scratch, n = self.linear, self.linear.scratch, len(vectors)
+        wide, narrow = (n, self.n_features), (n, self.d_in)
+        thresholds = self.thresholds
+        centred = torch.sub(vectors, linear.decoder_bias, out=scratch("centred", vectors, *narrow))
+        pre = scratch("pre", vectors, *wide)
+        torch.addmm(linear.encoder_bias, centred, linear.encoder.T, out=pre)
+        on = torch.gt(pre, thresholds, out=scratch("on", vectors, *wide))
+        acts = torch.mul(pre, on, out=scratch("acts", vectors, *wide))
+        near = pre.sub_(thresholds).abs_().lt_(self.params.bandwidth / 2)
+        residual = scratch("residual", vectors, *narrow)
+        torch.addmm(linear.decoder_bias, acts, linear.decoder, out=residual).sub_(targets)
+        fired = on.sum(0)
+        l0 = fired.sum() / n
+        terms = {"mse": residual.square().sum() / n, "l0": self._price(l0)}
+
+        residual.mul_(2.0 / n)
+        into_acts = torch.mm(residual, linear.decoder.T, out=scratch("into", vectors, *wide))
+        counted = near.sum(0) * (self._slope_of_price(l0) / n)
+        pull = thresholds * near.mul_(into_acts).sum(0) + counted
+        gradient_of(self.log_threshold).copy_(pull * thresholds / -self.params.bandwidth)
+        linear.backward(centred, acts, residual, into_acts.mul_(on))
+        return Objective(terms, fired)
+
+    def claims(self) -> Mapping[str, frozenset[str]]:
+        """The penalty reaches thresholds only."""
+        thresholds = frozenset({"log_threshold"})
+        return {"mse": ENCODER | DECODER | BIAS | thresholds, "l0": thresholds}
+
+    def before_step(self) -> None:
+        """Remove the gradient along the rows."""
+        self.linear.remove_parallel_gradient()
+
+    def after_step(self) -> None:
+        """Keep the rows at unit length."""
+        self.linear.normalise_rows()
+
+    def saelens(self) -> SaeLensForm:
+        """SAELens' ``jumprelu`` architecture."""
+        return self.linear.saelens("jumprelu", {}, threshold=self.thresholds.detach())

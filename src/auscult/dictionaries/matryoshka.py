@@ -1,0 +1,181 @@
+"""Sparse autoencoder whose first features must do without the later ones."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from torch import Tensor
+
+from auscult.dictionaries.base import (
+    DICTIONARIES,
+    Dictionary,
+    DictionaryParams,
+    Objective,
+    SaeLensForm,
+)
+from auscult.dictionaries.linear import (
+    BIAS,
+    DECODER,
+    ENCODER,
+    LinearCoder,
+    gradient_of,
+    row_norms,
+    squared_error,
+)
+from auscult.dictionaries.selection import RunningThreshold, auxiliary_term
+
+
+@DICTIONARIES.register("matryoshka")
+class MatryoshkaDictionary(Dictionary):
+    """Matryoshka BatchTopK (Bussmann et al. 2025, "Learning Multi-Level Features"; METHODS 8.1).
+
+    ::
+
+        z, v̂ and θ as in the type ``batch-topk``
+        v̂_g = b_d + Σ_{i < m_g} z_i D_i      mse_g = 1/G · E ‖v - v̂_g‖²,  g = 1 … G
+        aux as in the type ``topk``
+
+    Every prefix of ``m_g`` features has to rebuild the vectors by itself, so early features stay
+    general where later ones would otherwise absorb their cases. The price is a higher error at
+    equal l0. Order now means something: do not compare features of different prefixes as equals.
+    """
+
+    class Params(DictionaryParams):
+        """Settings of a Matryoshka dictionary."""
+
+        k: PositiveInt = 8
+        """Features that are on in a vector, on average over a batch."""
+        prefixes: tuple[float, ...] = (0.0625, 0.125, 0.25, 0.5, 1.0)
+        """Shares of the features that each prefix holds, rising, the last 1; at least one each."""
+        aux_weight: NonNegativeFloat = 1 / 32
+        """Weight of the auxiliary loss of dead features; 0 switches it off."""
+        threshold_memory: float = Field(0.999, ge=0.0, lt=1.0)
+        """Weight of the past in the running average of the threshold."""
+
+        @model_validator(mode="after")
+        def _fits(self) -> "MatryoshkaDictionary.Params":
+            if self.k > self.n_features:
+                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
+            rising = all(a < b for a, b in zip((0.0, *self.prefixes), self.prefixes, strict=False))
+            if not rising or self.prefixes[-1:] != (1.0,):
+                raise ValueError(f"prefixes = {self.prefixes} must rise from above 0 to 1")
+            return self
+
+        @property
+        def sizes(self) -> list[int]:
+            """Features of each prefix; prefixes that come out equal are one."""
+            return sorted({max(1, round(share * self.n_features)) for share in self.prefixes})
+
+    params: Params
+
+    def __init__(self, params: Params, d_in: int) -> None:
+        super().__init__(params, d_in)
+        self.linear = LinearCoder(d_in, self.n_features)
+        self.running = RunningThreshold(params.threshold_memory)
+
+    def initialise(self, rng: np.random.Generator) -> None:
+        """Random unit atoms, the encoder their copy."""
+        self.linear.initialise(rng)
+
+    @property
+    def atoms(self) -> Float[Tensor, "n_features d_in"]:
+        """Rows of the decoder, at unit length."""
+        return self.linear.decoder / row_norms(self.linear.decoder)
+
+    def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        """``z`` by the threshold, so that no vector depends on others."""
+        return self.running.above(self.linear.pre_activations(vectors))
+
+    def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
+        """``v̂`` of all features."""
+        return self.linear.reconstruct(acts)
+
+    def _groups(self) -> Iterator[tuple[str, slice]]:
+        """The name of each prefix's term, and the features that it has beyond the one before."""
+        start = 0
+        for size in self.params.sizes:
+            yield f"mse_{size}", slice(start, size)
+            start = size
+
+    def objective(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
+    ) -> Objective:
+        """One ``mse_m`` for each prefix of m features, and ``aux`` as soon as features are dead."""
+        acts = self.running.keep(self.linear.pre_activations(vectors), self.params.k * len(vectors))
+        n_groups = len(self.params.sizes)
+        estimate = self.linear.decoder_bias.expand_as(targets)
+        terms = {}
+        for name, group in self._groups():
+            estimate = estimate + acts[:, group] @ self.linear.decoder[group]
+            terms[name] = squared_error(estimate, targets) / n_groups
+        terms |= self._auxiliary(vectors, (targets - estimate).detach())
+        fired = (acts.detach() > 0).sum(0, dtype=vectors.dtype)
+        return Objective(terms, fired, self.running.notes)
+
+    def _auxiliary(
+        self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]
+    ) -> dict[str, Tensor]:
+        return auxiliary_term(self.linear, vectors, residual, self.dead, self.params.aux_weight)
+
+    def differentiate(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
+    ) -> Objective:
+        """The gradient of :meth:`objective`: the main terms by hand, the auxiliary by autograd.
+
+        A feature is in its own prefix and in all larger ones: its gradient is as if its
+        reconstruction had the error ``Σ_{g ≥ its own} (v̂_g - v) / G``.
+        """
+        terms, fired, left_over = self._differentiate_prefixes(vectors, targets)
+        auxiliary = self._auxiliary(vectors, left_over)
+        for term in auxiliary.values():
+            term.backward()  # type: ignore[no-untyped-call]
+        return Objective(terms | auxiliary, fired, self.running.notes)
+
+    @torch.no_grad()
+    def _differentiate_prefixes(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """Terms, how often features fired, and what is left over."""
+        linear, scratch, n = self.linear, self.linear.scratch, len(vectors)
+        centred = vectors - linear.decoder_bias
+        pre = scratch("pre", vectors, n, self.n_features)
+        torch.addmm(linear.encoder_bias, centred, linear.encoder.T, out=pre)
+        acts = self.running.keep_fast(pre, self.params.k * n, scratch)
+        groups = list(self._groups())
+        residual = linear.decoder_bias - targets
+        residuals, terms = [], {}
+        for name, group in groups:
+            residual = torch.addmm(residual, acts[:, group], linear.decoder[group])
+            residuals.append(residual)
+            terms[name] = residual.square().sum() / (n * len(groups))
+
+        into_estimate = torch.zeros_like(residual)
+        for (_, group), each in zip(reversed(groups), reversed(residuals), strict=True):
+            into_estimate.add_(each, alpha=2.0 / (n * len(groups)))
+            torch.mm(acts[:, group].T, into_estimate, out=gradient_of(linear.decoder)[group])
+            torch.mm(into_estimate, linear.decoder[group].T, out=pre[:, group])
+        on = torch.sign(acts, out=scratch("on", vectors, *pre.shape))
+        linear.backward_encoder(centred, into_estimate, pre.mul_(on))
+        return terms, on.sum(0), residual.neg()
+
+    def claims(self) -> Mapping[str, frozenset[str]]:
+        """The auxiliary term is formed only while features are dead."""
+        every = ENCODER | DECODER | BIAS
+        names = [name for name, _ in self._groups()]
+        return dict.fromkeys([*names, "aux"] if self.params.aux_weight > 0 else names, every)
+
+    def before_step(self) -> None:
+        """Remove the gradient along the rows."""
+        self.linear.remove_parallel_gradient()
+
+    def after_step(self) -> None:
+        """Keep the rows at unit length, and let the threshold follow."""
+        self.linear.normalise_rows()
+        self.running.follow()
+
+    def saelens(self) -> SaeLensForm:
+        """SAELens' ``jumprelu`` architecture with one threshold for all, as SAELens exports it."""
+        threshold = self.running.threshold.expand(self.n_features)
+        return self.linear.saelens("jumprelu", {}, threshold=threshold)
