@@ -23,7 +23,13 @@ def facts(run: Run) -> str:
     """A row of the table of runs."""
     spec = run.manifest["spec"]
     model = spec["model"]
-    seconds = sum(s["seconds"] for s in run.manifest["stages"] if not s["name"].startswith("fit"))
+    # What is fitted under a control is fitted within an analysis, and its time is the analysis's.
+    within = [
+        s["name"].startswith("fit") and not s["name"].endswith("trained weights, real sounds")
+        for s in run.manifest["stages"]
+    ]
+    stages = zip(run.manifest["stages"], within, strict=True)
+    seconds = sum(stage["seconds"] for stage, inner in stages if not inner)
     recorded = next(run.folder.glob("stages/record-trained-weights--real-sounds-*"))
     stores = [ActivationStore.open(folder) for folder in sorted(recorded.iterdir()) if folder.is_dir()]
     cells = (

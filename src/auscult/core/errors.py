@@ -11,7 +11,9 @@
     │   ├── TapError                an address that does not resolve, or cannot be read as frames
     │   │   └── SilentTapError      a tap that did not fire while the model ran
     │   ├── WidthError              vectors of one tap given to something made for another
+    │   ├── NothingToMeasureError   intact, but too little, too short, flat or silent
     │   ├── StoreError              an activation store that is damaged or of another origin
+    │   │   └── NoVectorsError      an intact store that has none of the vectors asked for
     │   ├── RunLockedError          another process works on this run folder
     │   └── MissingExtraError       an optional dependency that is not installed
     └── InvariantError              a bug of auscult itself: please report it, traceback included
@@ -60,8 +62,22 @@ class WidthError(UserError):
     """Vectors of one width given to something made for another; the message names both."""
 
 
+class NothingToMeasureError(UserError):
+    """Intact data that cannot answer: too few, too short, flat or silent; nothing is broken.
+
+    An analysis that meets it says "cannot be tested here" and goes on.
+    """
+
+
 class StoreError(UserError):
     """An activation store that is damaged, or that was made by something else."""
+
+
+class NoVectorsError(StoreError, NothingToMeasureError):
+    """An intact store without the vectors that are asked for: no such generators, or no clip.
+
+    Told from damage, which no analysis may pass over: the answer is to record more.
+    """
 
 
 class RunLockedError(UserError):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 
-from auscult.core.errors import StoreError
+from auscult.core.errors import NothingToMeasureError
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.dynamics import fit_linear
 from auscult.measures.prediction import linear_r_squared, predict_label
@@ -159,7 +159,7 @@ def foretell(
         permuted: Whether to learn from permuted labels as well.
 
     Raises:
-        StoreError: There are too few generators.
+        NothingToMeasureError: There are too few generators.
         ConfigError: One recording only, or one direction only.
     """
     labels = top_directions(dictionary, generators)
@@ -168,7 +168,7 @@ def foretell(
     kept = kept[counts[kept] > 0]
     inside = np.isin(labels, kept)
     if inside.sum() < _FEWEST:
-        raise StoreError(f"only {int(inside.sum())} generators are left; record more frames")
+        raise NothingToMeasureError(f"only {int(inside.sum())} generators are left; record more frames")
     states, generators = states[inside], generators[inside]
     recordings = recording_ids[inside]
     rank = np.zeros(len(counts), dtype=np.int64)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from auscult.core.errors import UserError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary
@@ -79,11 +79,11 @@ def draw_mixtures(
     Modulations are deep and of 1 to 6 Hz, or up to a quarter of the frame rate where this is lower.
 
     Raises:
-        UserError: Frames are too slow to follow any modulation.
+        NothingToMeasureError: Frames are too slow to follow any modulation.
     """
     fastest_hz = min(_FASTEST_HZ, frame_rate / 4)
     if fastest_hz <= _SLOWEST_HZ:
-        raise UserError(f"{frame_rate:.3g} frames a second are too few to follow modulations")
+        raise NothingToMeasureError(f"{frame_rate:.3g} frames a second are too few to follow modulations")
     params = Mixtures.Params(
         n=n,
         seconds=seconds,
@@ -180,7 +180,7 @@ def hear_mixtures(
         seed: Draws frames.
 
     Raises:
-        UserError: There are too few frames in a mixture.
+        NothingToMeasureError: There are too few frames in a mixture.
     """
     fits: dict[str, list[MixtureFit]] = {kind: [] for kind in readers}
     crossed: dict[str, list[MixtureFit]] = {kind: [] for kind in readers}
@@ -193,7 +193,7 @@ def hear_mixtures(
         for kind, acts, counts in heard:
             known = counts > 0
             if min(known[held_out].sum(), known[~held_out].sum()) < _LEAST_BINS:
-                raise UserError("a mixture gives too few frames to regress on: make it longer")
+                raise NothingToMeasureError("a mixture gives too few frames to regress on: make it longer")
             for place, into in ((i, fits), ((i + 1) % n, crossed)):
                 told, hz = material.envelopes[place][known], material.f_hz[place]
                 into[kind].append(fit_mixture(acts[known], told, hz, held_out[known]))

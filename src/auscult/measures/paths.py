@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from auscult.core.errors import AudioError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.timebase import TimeBase
 from auscult.measures.dynamics import (
     Plane,
@@ -93,7 +93,7 @@ def path_within(
         stretch: What was heard.
 
     Raises:
-        AudioError: There are fewer than ``FEWEST_FRAMES``.
+        NothingToMeasureError: There are fewer than ``FEWEST_FRAMES``.
     """
     place = np.arange(len(values))
     centres = float(time.offset) + float(time.hop) * place + stretch.piece_start
@@ -102,7 +102,7 @@ def path_within(
     whole = kept & (place >= inside.start) & (place < inside.stop)
     kept = whole if whole.sum() >= FEWEST_FRAMES else kept
     if kept.sum() < FEWEST_FRAMES:
-        raise AudioError(
+        raise NothingToMeasureError(
             f"{int(kept.sum())} frames of a clip are too few for a path; make clips longer"
         )
     return Path(values[kept], (centres[kept] + 0.5) / time.sample_rate)

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float32, Int, Int32, Int64
 
-from auscult.core.errors import StoreError
+from auscult.core.errors import NoVectorsError
 from auscult.store.ranges import RowRanges
 from auscult.store.source import VectorSource, check_indices, measured
 from auscult.store.statistics import Statistics
@@ -49,7 +49,7 @@ class GeneratorView(VectorSource):
     ) -> None:
         """Use ``generators`` of a store or of a selection."""
         if lag < 1 or lag % step:
-            raise StoreError(
+            raise NoVectorsError(
                 f"a lag of {lag} frames is no multiple of the stored step of {step} frames"
             )
         self._states = states
@@ -61,7 +61,7 @@ class GeneratorView(VectorSource):
         self.n_vectors = self._pairs.n
         if self.n_vectors == 0:
             longest = int(unbroken.counts.max(initial=0)) * step
-            raise StoreError(
+            raise NoVectorsError(
                 f"there are no generators of lag {lag}: the longest unbroken stretch has {longest} "
                 "frames; sample longer runs"
             )

@@ -129,7 +129,7 @@ class ActivationStore(VectorSource):
 
         Raises:
             UnknownNameError: A clip is not here.
-            StoreError: Nothing is selected.
+            NoVectorsError: Nothing is selected.
         """
         for clip_id in clip_ids or ():
             if clip_id not in self._by_id:
@@ -142,7 +142,7 @@ class ActivationStore(VectorSource):
             if clip.recording_id in recordings and clip.clip_id in wanted
         ]
         if not self._counts[chosen].sum():
-            raise StoreError(
+            raise NoVectorsError(
                 f"nothing of {self.folder} is selected: no stored vector is of these names"
             )
         return ActivationStore(self._table, self._positions[chosen])
@@ -151,7 +151,7 @@ class ActivationStore(VectorSource):
         """View the differences r[t + lag] - r[t] within clips, over frames that are all stored.
 
         Raises:
-            StoreError: No clip has a stretch of stored frames longer than the lag.
+            NoVectorsError: No clip has a stretch of stored frames longer than the lag.
         """
         unbroken = self._table.unbroken
         if not self.is_whole:

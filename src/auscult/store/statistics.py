@@ -95,10 +95,10 @@ class Moments:
         """Moments of all that was added.
 
         Raises:
-            StoreError: Nothing was.
+            NoVectorsError: Nothing was.
         """
         if self.n == 0:
-            raise StoreError("there are no vectors to take statistics of")
+            raise NoVectorsError("there are no vectors to take statistics of")
         shift = self._sum / self.n
         if self._squares.ndim == 2:
             covariance = self._squares / self.n - np.outer(shift, shift)
