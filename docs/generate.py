@@ -62,10 +62,20 @@ ERRORS = {
         "vectors of one tap given to something made for another",
         "use the dictionary of that tap",
     ),
+    "NothingToMeasureError": (
+        "`only 12 generators move`",
+        "intact data that cannot answer: too few, too short, flat or silent",
+        "give more or longer sounds; analyses say *cannot be tested here* and go on",
+    ),
     "StoreError": (
         "`shard-00003 … differs from its digest`",
         "a damaged store, one of another origin, or a full disk",
         "delete the stage's folder and run again, or make room",
+    ),
+    "NoVectorsError": (
+        "`there are no generators of lag 8: the longest unbroken stretch has 4 frames`",
+        "an intact store that has none of the vectors asked for",
+        "record more frames, or in longer runs",
     ),
     "RunLockedError": (
         "`another process works on runs/demo`",

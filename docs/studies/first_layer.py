@@ -31,7 +31,9 @@ def facts(run: Run) -> str:
     stages = zip(run.manifest["stages"], within, strict=True)
     seconds = sum(stage["seconds"] for stage, inner in stages if not inner)
     recorded = next(run.folder.glob("stages/record-trained-weights--real-sounds-*"))
-    stores = [ActivationStore.open(folder) for folder in sorted(recorded.iterdir()) if folder.is_dir()]
+    stores = [
+        ActivationStore.open(folder) for folder in sorted(recorded.iterdir()) if folder.is_dir()
+    ]
     cells = (
         run.manifest["name"],
         f"`{model.get('factory', model['type'])}`",
@@ -81,11 +83,18 @@ def verdicts(runs: list[Run]) -> list[str]:
 def sentences(run: Run) -> list[str]:
     """What one run says, entry by entry."""
     lines = ["", f"### {run.manifest['name']}", ""]
-    lines += ["| claim | tap | measured | interval | nearest null | verdict |", "|---|---|---|---|---|---|"]
+    lines += [
+        "| claim | tap | measured | interval | nearest null | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
     for standing in run.ledger.standings:
         for entry in standing.entries:
             null = entry.nearest_null
-            interval = f"{shown(entry.interval[0])} to {shown(entry.interval[1])}" if entry.interval else "–"
+            interval = (
+                f"{shown(entry.interval[0])} to {shown(entry.interval[1])}"
+                if entry.interval
+                else "–"
+            )
             beside = f"{null[0]}: {shown(null[1])}" if null else "–"
             cells = (
                 standing.claim.id,
@@ -111,7 +120,11 @@ def depth(run: Run) -> list[str]:
             found = {e.tap: e for e in standing.entries if e.measure == measure}
             if len(found) > 1:
                 cells = [depth_cell(found.get(tap)) for tap in taps]
-                lines.append(f"| {standing.claim.id}, {measure.replace('|', chr(92) + '|')} | " + " | ".join(cells) + " |")
+                lines.append(
+                    f"| {standing.claim.id}, {measure.replace('|', chr(92) + '|')} | "
+                    + " | ".join(cells)
+                    + " |"
+                )
     return lines
 
 
@@ -138,7 +151,13 @@ def main() -> None:
     page += ["", "## Verdicts", "", *verdicts(runs)]
     if asked.depth:
         deep = Run.open(asked.depth)
-        page += ["", "## Over depth", "", "Value / nearest null at each tap; bold where the claim holds.", ""]
+        page += [
+            "",
+            "## Over depth",
+            "",
+            "Value / nearest null at each tap; bold where the claim holds.",
+            "",
+        ]
         page += [table, "|---|---|---|---|---|---|---|", facts(deep), "", *depth(deep)]
     page += ["", "## Every entry"]
     for run in runs:

@@ -4,7 +4,7 @@ import pytest
 from auscult.analyses.base import ANALYSES
 from auscult.analyses.trajectories import Trajectories
 from auscult.blocks import Animation, Finding, Missing, SmallMultiples, load_blocks, save_blocks
-from auscult.core.errors import AudioError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.timebase import TimeBase
 from auscult.measures.paths import (
     Stretch,
@@ -175,7 +175,7 @@ def test_a_layer_that_hears_more_than_the_piece_keeps_the_stretch():
 
 def test_too_few_frames_are_refused():
     stretch = Stretch(np.zeros(50, np.float32), 0, 0, 10)
-    with pytest.raises(AudioError, match="10 frames"):
+    with pytest.raises(NothingToMeasureError, match="10 frames"):
         path_within(np.zeros((50, 1)), TimeBase(100), stretch)
 
 

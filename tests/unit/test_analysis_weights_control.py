@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from auscult.analyses.base import ANALYSES, Condition
+from auscult.core.errors import UnknownNameError
 from auscult.testing.planted import PlantedContext, wandering
 
 WIDTH = 16
@@ -24,12 +25,14 @@ def along(n_axes, coherent=False, n=300):
     return wandering(steps)
 
 
-def heard(folder, axes, coherent=(), left_out=(), **params):
+def heard(folder, axes, coherent=(), left_out=(), still=(), **params):
     """What the analysis says where each layer moves along so many axes."""
     known = {"trained": 3, "random": 3, "shuffled": 3, "random-matched": 3, "rare": 12}
     known |= {"rare-matched": 12, "tail": 12, **axes}
     plants = {
         Condition(weights=weights): along(n, weights in coherent)
+        if weights not in still
+        else lambda rng: np.ones((300, WIDTH))
         for weights, n in known.items()
         if weights not in left_out
     }
@@ -66,11 +69,17 @@ def test_handcrafted_layers_as_sparse_as_trained_ones_do_not_hold(tmp_path):
     assert found.verdict == "does not hold"
 
 
-def test_a_layer_that_is_missing_cannot_be_compared(tmp_path):
-    found = heard(tmp_path, {}, left_out=("rare-matched",))
+def test_a_layer_that_does_not_move_cannot_be_compared(tmp_path):
+    found = heard(tmp_path, {}, still=("rare-matched",))
     assert [one.verdict for one in found.judgements] == ["cannot be tested here"] * 2
-    assert "rare-matched" in found.judgements[0].reason
-    assert any("rare-matched" in getattr(block, "reason", "") for block in CLS().view(found))
+    said = "handcrafted, singular values matched: only 0 of the drawn generators move"
+    assert said in found.judgements[0].reason
+    assert any("only 0 of" in getattr(block, "reason", "") for block in CLS().view(found))
+
+
+def test_a_layer_that_was_not_recorded_is_an_error(tmp_path):
+    with pytest.raises(UnknownNameError, match="rare-matched"):
+        heard(tmp_path, {}, left_out=("rare-matched",))
 
 
 def test_less_coherent_motion_of_handcrafted_layers_holds(tmp_path):

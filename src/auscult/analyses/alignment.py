@@ -18,10 +18,18 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import chosen_dictionary, numbers_table, sample_moves
-from auscult.blocks import Axis, Bars, Block, Curve, Missing, Series, Text, Verdict
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    chosen_dictionary,
+    drawn_moves,
+    missing_blocks,
+    page,
+    untested,
+)
+from auscult.blocks import Axis, Bars, Block, Curve, Series, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import AuscultError, StoreError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.alignment import (
@@ -35,7 +43,7 @@ from auscult.measures.geometry import effective_dimension
 from auscult.measures.matching import random_directions
 from auscult.measures.usage import most_used
 
-DISJOINT, SEED, NOISE = "real, disjoint recordings", "real, another seed", "noise"
+DISJOINT, SEED, OF_NOISE = "real, disjoint recordings", "real, another seed", "noise"
 _SOUNDS = ("noise", "sine", "phase-randomised", "time-shuffled")
 _KINDS = {
     "all": "nearest among all, of the {u} most used",
@@ -45,7 +53,7 @@ _KINDS = {
 _FEWEST = 30
 _CROWDED = 0.95
 """Where chance is above this cosine, what it leaves is too little to be divided by."""
-_NAN = float("nan")
+_PUBLISHED = "0.88 − 0.71 = 0.17, not corrected (P1 §1.5.4)"
 
 
 class AlignmentParams(Config):
@@ -88,30 +96,22 @@ class AlignmentAcrossInputs(Analysis):
     def run(self, context: Context, params: AlignmentParams) -> Result:
         """Compare dictionaries at every recorded tap."""
         name = chosen_dictionary(context, params.dictionary, "generators")
-        judgements: list[Judgement] = []
-        measurements: list[Measurement] = []
-        arrays: dict[str, np.ndarray] = {}
-        missing: list[tuple[str, str, str]] = []
+        found = Gathered()
         for step, tap in enumerate(context.taps):
             study = _study(context, params, name, tap)
-            judgements.append(_judged(context, params, study))
-            measurements += _figures(study)
-            missing += [(tap, what, why) for what, why in study.reasons.items()]
+            found.judgements.append(_judged(context, params, study))
+            found.measurements += _figures(study)
+            found.missing += [(tap, what, why) for what, why in study.reasons.items()]
             for label, one in study.found.items():
-                arrays[f"{tap}/nearest/{label}"] = np.sort(one.nearest.mean(axis=0))[::-1]
+                found.arrays[f"{tap}/nearest/{label}"] = np.sort(one.nearest.mean(axis=0))[::-1]
             context.advance((step + 1) / len(context.taps))
-        facts = {"taps": list(context.taps), "dictionary": name, "missing": missing}
-        every = (*(one.measurement for one in judgements), *measurements)
-        return Result(every, arrays, facts, judgements=tuple(judgements))
+        facts = {"taps": list(context.taps), "dictionary": name, "missing": found.missing}
+        return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:
         """Findings, the cosine of every archetype, levels of chance, and every number."""
-        blocks: list[Block] = [one.finding() for one in result.judgements]
-        blocks.append(Text(_HOW_TO_READ, "How to read this page"))
-        for tap in result.facts["taps"]:
-            blocks += _pictures(result, tap)
-        blocks += [Missing(f"{tap}: {what}", why) for tap, what, why in result.facts["missing"]]
-        return [*blocks, numbers_table(result.measurements)]
+        pictures = [one for tap in result.facts["taps"] for one in _pictures(result, tap)]
+        return page(result, _HOW_TO_READ, [*pictures, *missing_blocks(result)])
 
 
 _HOW_TO_READ = (
@@ -159,7 +159,7 @@ def _study(context: Context, params: AlignmentParams, name: str, tap: str) -> _S
     try:
         dictionaries = context.dictionaries(name, tap)
         seeds = [_fitted(context, params, name, tap, BASE, one) for one in dictionaries]
-    except AuscultError as error:
+    except NOTHING_TO_MEASURE as error:
         study.reasons["real"] = str(error)
         return study
     others: dict[str, _Fitted] = {}
@@ -169,7 +169,7 @@ def _study(context: Context, params: AlignmentParams, name: str, tap: str) -> _S
             side: Literal["train", "test"] = "test" if label == DISJOINT else "train"
             dictionary = context.dictionaries(name, tap, condition, side)[0]
             others[label] = _fitted(context, params, name, tap, condition, dictionary)
-        except AuscultError as error:
+        except NOTHING_TO_MEASURE as error:
             study.reasons[label] = str(error)
     rng = named_rng(context.seed, "alignment", tap)
     for label, other in others.items():
@@ -188,14 +188,13 @@ def _fitted(
     dictionary: Dictionary,
 ) -> _Fitted:
     """Atoms by usage on test generators of the condition, and the covariance of these."""
-    store = context.store(tap, condition, "test")
-    values = sample_moves(store, context.lag(name), params.most_vectors).values
-    if len(values) < _FEWEST:
-        raise StoreError(f"only {len(values)} of the drawn generators of {condition} move")
+    lag, told = context.lag(name), f"of the drawn generators of {condition}"
+    most, fewest = params.most_vectors, _FEWEST
+    values = drawn_moves(context, tap, lag, most, condition, fewest=fewest, told=told).values
     usage = encoded(dictionary, values).usage
     n_on_top, n_on = int(np.sum(usage.n_top > 0)), int(np.sum(usage.energy > 0))
     if not n_on_top:
-        raise StoreError(f"no archetype of {condition} is ever on")
+        raise NothingToMeasureError(f"no archetype of {condition} is ever on")
     atoms = dictionary.atoms.detach().double().numpy()
     # Equals of the first count: those that are on but never on top come before the dead.
     order = most_used(usage.top + 1e-9 * usage.energy_share, n_on)
@@ -232,11 +231,11 @@ def _compare(
 
 def _judged(context: Context, params: AlignmentParams, study: _Study) -> Judgement:
     """Real sounds align better than noise, above chance (P1-13)."""
-    if DISJOINT not in study.found or NOISE not in study.found:
+    if DISJOINT not in study.found or OF_NOISE not in study.found:
         return _untested(study)
     rng = named_rng(context.seed, "alignment", study.tap, "bootstrap")
-    real, noise = study.found[DISJOINT], study.found[NOISE]
-    floors = (study.floors[DISJOINT].mean("all"), study.floors[NOISE].mean("all"))
+    real, noise = study.found[DISJOINT], study.found[OF_NOISE]
+    floors = (study.floors[DISJOINT].mean("all"), study.floors[OF_NOISE].mean("all"))
     level = study.isotropic[DISJOINT].mean("all")
     even = corrected_difference(real, noise, (level, level), rng)[0]
     corrected, within = corrected_difference(real, noise, floors, rng)
@@ -268,7 +267,7 @@ def _judged(context: Context, params: AlignmentParams, study: _Study) -> Judgeme
             "",
             controls,
             interval,
-            "0.88 − 0.71 = 0.17, not corrected (P1 §1.5.4)",
+            _PUBLISHED,
             study.tap,
         ),
         verdict,
@@ -287,25 +286,20 @@ def _judged(context: Context, params: AlignmentParams, study: _Study) -> Judgeme
 
 def _untested(study: _Study) -> Judgement:
     reasons = "; ".join(f"{what}: {why}" for what, why in study.reasons.items())
-    return Judgement(
+    return untested(
         f"{study.tap}: how archetypes of real sounds and of noise align cannot be told.",
-        Measurement(
-            "alignment of real sounds − of noise, of what chance leaves",
-            _NAN,
-            "",
-            {"cosines as they are": _NAN},
-            published="0.88 − 0.71 = 0.17, not corrected (P1 §1.5.4)",
-            tap=study.tap,
-        ),
-        "cannot be tested here",
         reasons or "There are no archetypes of both.",
         "P1-13",
+        "alignment of real sounds − of noise, of what chance leaves",
+        study.tap,
+        ["cosines as they are"],
+        _PUBLISHED,
     )
 
 
 def _figures(study: _Study) -> list[Measurement]:
     """Every alignment with its two floors, its ceiling, and its place between."""
-    published = {DISJOINT: "0.88 (P1 §1.5.4)", NOISE: "0.71 (P1 §1.5.4)"}
+    published = {DISJOINT: "0.88 (P1 §1.5.4)", OF_NOISE: "0.71 (P1 §1.5.4)"}
     found = []
     for label, one in study.found.items():
         for kind, told in _KINDS.items():

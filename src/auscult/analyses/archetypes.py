@@ -12,6 +12,8 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -34,10 +36,11 @@ from auscult.analyses.reading import (
     Moves,
     archetypes_by_lag,
     moves_or_reason,
-    numbers_table,
+    page,
+    untested,
     verdict_of,
 )
-from auscult.blocks import Block, Gallery, Text, Verdict
+from auscult.blocks import Block, Gallery, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
@@ -55,8 +58,6 @@ from auscult.measures.null_dictionaries import SUBSPACE, atoms_of, unlearned
 from auscult.measures.statistics import bootstrap_interval
 from auscult.measures.transitions import transitions_in
 
-NOISE = Condition(sounds="noise")
-RANDOM = Condition(weights="random")
 SHAPED = "random directions of the same covariance"
 ANY = "random generators (mean |cosine|)"
 _NAN = float("nan")
@@ -175,11 +176,7 @@ class Archetypes(Analysis):
 
     def view(self, result: Result) -> list[Block]:
         """Findings, the browsers, and all numbers."""
-        blocks: list[Block] = [one.finding() for one in result.judgements]
-        blocks += [Text(_HOW_TO_READ, "How to read this page"), *result.blocks]
-        if result.measurements:
-            blocks.append(numbers_table(result.measurements))
-        return blocks
+        return page(result, _HOW_TO_READ, result.blocks)
 
 
 _HOW_TO_READ = (
@@ -360,9 +357,9 @@ def _look_alike(at: _At, one: Measurement) -> Judgement:
 
 
 def _untested(at: _At, why: str) -> Result:
-    nothing = at.measured("mean cosine of the closest generators", {OWN: _NAN, SHAPED: _NAN})
     sentence = f"{at.tap}, lag {at.lag}: archetypes cannot be looked at."
-    judged = Judgement(sentence, nothing, "cannot be tested here", f"{why}.", "P1-06")
+    name = f"lag {at.lag}: mean cosine of the closest generators"
+    judged = untested(sentence, f"{why}.", "P1-06", name, at.tap, [SHAPED])
     return Result((), judgements=(judged,))
 
 

@@ -54,6 +54,8 @@ class Condition:
 
 
 BASE = Condition()
+NOISE = Condition(sounds="noise")
+RANDOM = Condition(weights="random")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -17,10 +18,17 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import Moves, chosen_dictionary, numbers_table, sample_moves
-from auscult.blocks import Axis, Bars, Block, Curve, Missing, Series, Text, Verdict
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    Moves,
+    chosen_dictionary,
+    drawn_moves,
+    missing_blocks,
+    page,
+)
+from auscult.blocks import Axis, Bars, Block, Curve, Series, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import AuscultError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.concentration import (
@@ -31,14 +39,14 @@ from auscult.measures.concentration import (
 )
 from auscult.measures.usage import active_fraction
 
-REAL, NOISE, FLAT, SINE = "real", "noise", "flat", "sine"
+REAL, WHITE, FLAT, SINE = "real", "noise", "flat", "sine"
 PHASES, SHUFFLED = "phase-randomised", "time-shuffled"
-_SOUNDS = (NOISE, FLAT, SINE, PHASES, SHUFFLED)
+_SOUNDS = (WHITE, FLAT, SINE, PHASES, SHUFFLED)
 _CONDITIONS = {
     REAL: BASE,
     **{sounds: Condition(sounds=sounds) for sounds in _SOUNDS},
-    "real, random weights": Condition(weights="random"),
-    "noise, random weights": Condition(weights="random", sounds=NOISE),
+    "real, random weights": RANDOM,
+    "noise, random weights": Condition(weights="random", sounds=WHITE),
 }
 _REAL_RANDOM, _NOISE_RANDOM = "real, random weights", "noise, random weights"
 _THRESHOLDS = np.geomspace(1e-4, 1, 61)
@@ -88,35 +96,27 @@ class DataControl(Analysis):
     def run(self, context: Context, params: DataControlParams) -> Result:
         """Measure every input at every recorded tap."""
         name = chosen_dictionary(context, params.dictionary, "generators")
-        judgements: list[Judgement] = []
-        measurements: list[Measurement] = []
-        arrays: dict[str, np.ndarray] = {"thresholds": _THRESHOLDS}
-        missing: list[tuple[str, str, str]] = []
+        gathered = Gathered(arrays={"thresholds": _THRESHOLDS})
         for step, tap in enumerate(context.taps):
             heard = _every(context, params, name, tap)
-            judgements += [_spread(params, tap, heard), _flat(params, tap, heard)]
-            measurements += _figures(tap, heard)
+            gathered.judgements += [_spread(params, tap, heard), _flat(params, tap, heard)]
+            gathered.measurements += _figures(tap, heard)
             for label, one in heard.items():
                 if one.reason:
-                    missing.append((tap, label, one.reason))
+                    gathered.missing.append((tap, label, one.reason))
                 for whose, found in one.found.items():
                     usage = found.coded.usage
                     key = f"{tap}/{whose}/{label}"
-                    arrays[f"{key}/rank"] = np.sort(usage.top)[::-1]
-                    arrays[f"{key}/active"] = active_fraction(usage.strong, _THRESHOLDS)
+                    gathered.arrays[f"{key}/rank"] = np.sort(usage.top)[::-1]
+                    gathered.arrays[f"{key}/active"] = active_fraction(usage.strong, _THRESHOLDS)
             context.advance((step + 1) / len(context.taps))
-        facts = {"taps": list(context.taps), "dictionary": name, "missing": missing}
-        every = (*(one.measurement for one in judgements), *measurements)
-        return Result(every, arrays, facts, judgements=tuple(judgements))
+        taps, missing = list(context.taps), gathered.missing
+        return gathered.judged_first({"taps": taps, "dictionary": name, "missing": missing})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, both pictures of figure 8 for both sets of archetypes, and every number."""
-        blocks: list[Block] = [one.finding() for one in result.judgements]
-        blocks.append(Text(_HOW_TO_READ, "How to read this page"))
-        for tap in result.facts["taps"]:
-            blocks += _pictures(result, tap)
-        blocks += [Missing(f"{tap}: {what}", why) for tap, what, why in result.facts["missing"]]
-        return [*blocks, numbers_table(result.measurements)]
+        pictures = [one for tap in result.facts["taps"] for one in _pictures(result, tap)]
+        return page(result, _HOW_TO_READ, [*pictures, *missing_blocks(result)])
 
 
 _HOW_TO_READ = (
@@ -158,16 +158,14 @@ def _every(context: Context, params: DataControlParams, name: str, tap: str) -> 
     for label, condition in _CONDITIONS.items():
         level = heard[REAL].rms if label != REAL else _NAN
         try:
-            moves = sample_moves(
-                context.store(tap, condition, "test"), context.lag(name), params.most_vectors
-            )
+            moves = drawn_moves(context, tap, context.lag(name), params.most_vectors, condition)
             rms = root_mean_square(moves.values, moves.still_share)
             why = _too_still(params, moves, rms, level if condition.weights == "trained" else rms)
             if why:
                 heard[label] = _Heard({}, rms, why)
                 continue
             dictionary = context.dictionaries(name, tap, condition)[0]
-        except AuscultError as error:
+        except NOTHING_TO_MEASURE as error:
             heard[label] = _Heard({}, _NAN, str(error))
             continue
         real = dictionary if label == REAL else real
@@ -199,18 +197,18 @@ def _spread(params: DataControlParams, tap: str, heard: Mapping[str, _Heard]) ->
     """Noise spreads over more archetypes than real sounds (P1-12)."""
     sound = params.reading == "sound"
     whose, other = (OWN, REALS) if sound else (REALS, OWN)
-    value = _ratio(heard, NOISE, REAL, whose)
+    value = _ratio(heard, WHITE, REAL, whose)
     nulls = {
         "noise / real, random weights": _ratio(heard, _NOISE_RANDOM, _REAL_RANDOM, OWN),
-        "noise / phase-randomised": _ratio(heard, NOISE, PHASES, whose),
-        "noise / time-shuffled": _ratio(heard, NOISE, SHUFFLED, whose),
+        "noise / phase-randomised": _ratio(heard, WHITE, PHASES, whose),
+        "noise / time-shuffled": _ratio(heard, WHITE, SHUFFLED, whose),
     }
     told = {OWN: "archetypes of their own", REALS: "archetypes of the real sounds"}
-    rest = {f"noise / real, {told[other]}": _ratio(heard, NOISE, REAL, other)}
-    rest["noise / sine"] = _ratio(heard, NOISE, SINE, whose)
+    rest = {f"noise / real, {told[other]}": _ratio(heard, WHITE, REAL, other)}
+    rest["noise / sine"] = _ratio(heard, WHITE, SINE, whose)
     interval = None
     if np.isfinite(value):
-        pair = (heard[name].found[whose].n90_resampled for name in (NOISE, REAL))
+        pair = (heard[name].found[whose].n90_resampled for name in (WHITE, REAL))
         interval = ratio_interval(*pair)
     verdict: Verdict = "holds"
     if not np.isfinite(value):
@@ -219,7 +217,7 @@ def _spread(params: DataControlParams, tap: str, heard: Mapping[str, _Heard]) ->
         verdict = "does not hold"
     elif sound and any(null * params.alike >= value for null in nulls.values()):
         verdict = "explained by control"
-    numbers = [heard[name].n90(whose) for name in (REAL, NOISE)]
+    numbers = [heard[name].n90(whose) for name in (REAL, WHITE)]
     return Judgement(
         f"{tap}: 90 % of the transitions need {numbers[0]:.0f} {told[whose]} for real sounds, "
         f"{numbers[1]:.0f} for noise."
@@ -236,7 +234,7 @@ def _spread(params: DataControlParams, tap: str, heard: Mapping[str, _Heard]) ->
         ),
         verdict,
         heard[REAL].reason
-        or heard[NOISE].reason
+        or heard[WHITE].reason
         or f"It holds when the ratio is at least {params.least_ratio:g}"
         + (
             f"; a control explains it that comes within a factor of {params.alike:g}: random "
@@ -291,7 +289,7 @@ def _figures(tap: str, heard: Mapping[str, _Heard]) -> list[Measurement]:
         known = {k: one.found[whose].figures() for k, one in heard.items() if whose in one.found}
         for name, value in known.get(REAL, {}).items():
             others = {k: values[name] for k, values in known.items() if k != REAL}
-            controls = others or {NOISE: _NAN}
+            controls = others or {WHITE: _NAN}
             if whose == OWN or ("dimension" not in name and "rank" not in name):
                 found.append(Measurement(f"{name} ({told})", value, "", controls, tap=tap))
     return found

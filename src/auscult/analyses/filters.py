@@ -16,7 +16,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import OWN, numbers_table, verdict_of
+from auscult.analyses.reading import OWN, numbers_table, unmeasured, verdict_of
 from auscult.blocks import (
     Axis,
     Block,
@@ -141,9 +141,8 @@ class Filters(Analysis):
 
 def _no_filters(context: Context, reason: str) -> Result:
     """What can be said of a model whose first layer does not meet the waveform."""
-    nan = float("nan")
     where = ", ".join(context.taps)
-    one = Measurement("resolution f_s / K", nan, "Hz", {"random weights": nan}, tap=where)
+    one = unmeasured("resolution f_s / K", where, ["random weights"], "Hz")
     sentence = "The model has no filters on the waveform whose resolution could be told."
     judged = Judgement(sentence, one, "cannot be tested here", reason, "P1-01")
     return Result((one,), facts=_tap_facts(context), judgements=(judged,))

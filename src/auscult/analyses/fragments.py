@@ -31,8 +31,10 @@ from auscult.analyses.cards import (
     fragment_spectrum,
 )
 from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
     chosen_dictionary,
-    numbers_table,
+    page,
     pooled,
     sample,
     verdict_of,
@@ -48,7 +50,7 @@ from auscult.blocks import (
     Text,
 )
 from auscult.core.config import Config
-from auscult.core.errors import UserError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.geometry import nearest_atom
@@ -119,28 +121,22 @@ class Fragments(Analysis):
     def run(self, context: Context, params: FragmentParams) -> Result:
         """Build a card for the most used features of every recorded tap."""
         name = chosen_dictionary(context, params.dictionary)
-        measurements: list[Measurement] = []
-        judgements: list[Judgement] = []
-        blocks: list[Block] = []
+        gathered = Gathered()
         for step, tap in enumerate(context.taps):
             share = 1 / len(context.taps)
             try:
                 one, shown = _tap(context, params, name, tap, (step * share, share))
                 judged = _judgement(one)
-            except UserError as error:
+            except NOTHING_TO_MEASURE as error:
                 one, shown = _selective(tap, [], []), []
                 judged = _judgement(one, str(error))
-            measurements.append(one)
-            judgements.append(judged)
-            blocks += shown
-        facts = {"taps": list(context.taps), "dictionary": name}
-        return Result(tuple(measurements), {}, facts, tuple(blocks), tuple(judgements))
+            gathered.add(judged)
+            gathered.blocks += shown
+        return gathered.result({"taps": list(context.taps), "dictionary": name})
 
     def view(self, result: Result) -> list[Block]:
         """A finding a tap, then the browsers."""
-        blocks: list[Block] = [judged.finding() for judged in result.judgements]
-        blocks.append(Text(_READING, "How to read this page"))
-        return [*blocks, *result.blocks, numbers_table(result.measurements)]
+        return page(result, _READING, result.blocks)
 
 
 def _tap(
@@ -189,7 +185,9 @@ def _listen(context: Context, params: FragmentParams, name: str, tap: str) -> _H
     dictionary = context.dictionaries(name, tap)[0]
     own = sample(context.store(tap, BASE, "test"), params.most_vectors)
     if len(own.values) < 2:
-        raise UserError(f"{tap} has too few vectors on the test side: record more frames")
+        raise NothingToMeasureError(
+            f"{tap} has too few vectors on the test side: record more frames"
+        )
     with torch.no_grad():
         acts = dictionary.encode(torch.from_numpy(own.values)).numpy()
         atoms = dictionary.atoms.numpy()

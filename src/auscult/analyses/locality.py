@@ -10,6 +10,8 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -18,24 +20,24 @@ from auscult.analyses.base import (
     Result,
 )
 from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
     OWN,
+    Gathered,
     Moves,
     archetypes_by_lag,
     chosen_dictionary,
-    numbers_table,
-    sample_moves,
+    drawn_moves,
+    page,
 )
-from auscult.blocks import Axis, Block, Scatter, Table, Text, Verdict
+from auscult.blocks import Axis, Block, Scatter, Table, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import StoreError, UserError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.directions import direction_name, ratio_interval, top_directions
 from auscult.measures.geometry import Dispersion, dispersion
 from auscult.measures.prediction import shuffled_successors
 from auscult.measures.usage import most_used
 
-NOISE = Condition(sounds="noise")
-RANDOM = Condition(weights="random")
 _SHUFFLED = "shuffled successors"
 _CASES = {OWN: BASE, str(NOISE): NOISE, str(RANDOM): RANDOM, _SHUFFLED: BASE}
 _FEWEST = 10
@@ -112,44 +114,39 @@ class Locality(Analysis):
         """Measure the spread of starts at every recorded tap under every condition."""
         lags = archetypes_by_lag(context)
         name = chosen_dictionary(context, params.dictionary or lags[min(lags)], "generators")
-        measurements: list[Measurement] = []
-        judgements: list[Judgement] = []
-        arrays: dict[str, np.ndarray] = {}
+        found = Gathered()
         tables: dict[str, list[Any]] = {}
         for step, tap in enumerate(context.taps):
             spreads = {case: _spread(context, params, name, tap, case) for case in _CASES}
             numbers = _numbers(tap, spreads)
-            measurements += numbers
-            judgements.append(_judgement(params, tap, spreads, numbers))
+            found.measurements += numbers
+            found.judgements.append(_judgement(params, tap, spreads, numbers))
             for case, spread in spreads.items():
-                arrays[f"{tap}/{case}/usage"] = np.array(spread.usage)
-                arrays[f"{tap}/{case}/ratio"] = spread.ratios.get(_MATCHED, np.zeros(0))
+                found.arrays[f"{tap}/{case}/usage"] = np.array(spread.usage)
+                found.arrays[f"{tap}/{case}/ratio"] = spread.ratios.get(_MATCHED, np.zeros(0))
             tables[tap] = _rows(spreads[OWN])
             context.advance((step + 1) / len(context.taps))
         facts = {"taps": list(context.taps), "tables": tables, "lag": context.lag(name)}
         facts |= {"dictionary": name, "most_vectors": params.most_vectors}
-        return Result(tuple(measurements), arrays, facts, judgements=tuple(judgements))
+        return found.result(facts)
 
     def view(self, result: Result) -> list[Block]:
         """Findings, ratio over usage, the published table redrawn."""
-        blocks: list[Block] = [judgement.finding() for judgement in result.judgements]
-        blocks.append(
-            Text(
-                "An archetype is local when the states it leads on from lie closer together than "
-                "states at large: its radius, relative to that of as many random states, is below "
-                "1. Radii grow with the level of the sounds, so only ratios can be compared; and "
-                "quiet states lie close together because they are quiet, so the ratio to states of "
-                "the same norms counts. Noise through the same weights and the same sounds through "
-                "random weights have archetypes of their own; shuffled successors put a random "
-                "state after each state: what these reach follows from how generators are made.\n\n"
-                f"Archetypes of {result.facts['dictionary']!r}, at lag {result.facts['lag']}; up "
-                f"to {result.facts['most_vectors']:,} generators of each condition.",
-                "How to read this page",
-            )
+        how_to_read = (
+            "An archetype is local when the states it leads on from lie closer together than "
+            "states at large: its radius, relative to that of as many random states, is below "
+            "1. Radii grow with the level of the sounds, so only ratios can be compared; and "
+            "quiet states lie close together because they are quiet, so the ratio to states of "
+            "the same norms counts. Noise through the same weights and the same sounds through "
+            "random weights have archetypes of their own; shuffled successors put a random "
+            "state after each state: what these reach follows from how generators are made.\n\n"
+            f"Archetypes of {result.facts['dictionary']!r}, at lag {result.facts['lag']}; up "
+            f"to {result.facts['most_vectors']:,} generators of each condition."
         )
+        pictures: list[Block] = []
         for tap in result.facts["taps"]:
-            blocks += [_scatter(result, tap), _table(result, tap)]
-        return [*blocks, numbers_table(result.measurements)]
+            pictures += [_scatter(result, tap), _table(result, tap)]
+        return page(result, how_to_read, pictures)
 
 
 def _spread(context: Context, params: LocalityParams, name: str, tap: str, case: str) -> _Spread:
@@ -157,8 +154,7 @@ def _spread(context: Context, params: LocalityParams, name: str, tap: str, case:
     condition = _CASES[case]
     rng = named_rng(context.seed, "locality", tap, case)
     try:
-        store = context.store(tap, condition, "test")
-        moves = sample_moves(store, context.lag(name), params.most_vectors)
+        moves = drawn_moves(context, tap, context.lag(name), params.most_vectors, condition)
         dictionary = context.dictionaries(name, tap, condition)[0]
         shuffled = case == _SHUFFLED
         generators = shuffled_successors(moves.states, rng) if shuffled else moves.values
@@ -167,8 +163,10 @@ def _spread(context: Context, params: LocalityParams, name: str, tap: str, case:
         chosen = most_used(counts.astype(np.float64), params.n_archetypes)
         chosen = chosen[counts[chosen] >= _FEWEST]
         if not len(chosen):
-            raise StoreError(f"no archetype leads on from {_FEWEST} of {len(tops)} states")
-    except UserError as error:
+            raise NothingToMeasureError(
+                f"no archetype leads on from {_FEWEST} of {len(tops)} states"
+            )
+    except NOTHING_TO_MEASURE as error:
         return _Spread(str(error))
     found = tuple(dispersion(moves.states, tops == which, rng) for which in chosen)
     matched = np.array([one.norm_matched_radius for one in found])

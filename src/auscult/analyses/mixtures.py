@@ -1,7 +1,6 @@
 """Does any filter, feature or archetype follow one partial of a mixture, whatever else sounds?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -10,18 +9,26 @@ from pydantic import Field, model_validator
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
-    DictionaryOf,
     Judgement,
     Measurement,
     Result,
 )
-from auscult.analyses.reading import OWN, chosen_dictionary, numbers_table
-from auscult.blocks import Axis, Block, Heatmap, Histogram, Lanes, Missing, Scatter, Text, Verdict
+from auscult.analyses.reading import (
+    KINDS,
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    named_by_kind,
+    page,
+    untested,
+)
+from auscult.blocks import Axis, Block, Heatmap, Histogram, Lanes, Missing, Scatter, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import ConfigError, UserError
+from auscult.core.errors import ConfigError, NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.core.timebase import TimeBase
 from auscult.measures.mixture_hearing import (
@@ -41,13 +48,8 @@ from auscult.measures.partials import Following, explained_by_band, fit_mixture
 from auscult.measures.tones import gammatone_centres_hz
 from auscult.sounds.synthetic import HIGHEST, from_list
 
-_KINDS: Mapping[str, DictionaryOf | None] = {
-    "filters": None,
-    "features": "responses",
-    "archetypes": "generators",
-}
+_UNITS = ("filters", *KINDS)
 _MIXTURES = Condition(sounds="mixtures")
-_RANDOM = Condition(weights="random")
 _BANK = "gammatone filters (must pass)"
 _SHUFFLED = "envelopes of another mixture"
 
@@ -102,33 +104,32 @@ class MixtureTest(Analysis):
     @classmethod
     def controls(cls, params: MixtureParams) -> tuple[Condition, ...]:  # noqa: ARG003
         """Random weights with dictionaries of their own, and mixtures to be shown and heard."""
-        return _RANDOM, _MIXTURES
+        return RANDOM, _MIXTURES
 
     def run(self, context: Context, params: MixtureParams) -> Result:
         """Play mixtures to every recorded tap under both weights, and to gammatone filters."""
-        names = _names(context, params)
-        found = _Found([], [], {}, {}, [])
+        names = named_by_kind(context, params.dictionary, params.archetypes)
+        found = Gathered()
+        kinds: dict[str, list[str]] = {}
         banks: dict[float, Heard] = {}
         for step, tap in enumerate(context.taps):
             try:
-                _tap(context, params, names, tap, banks, found)
-            except UserError as error:
-                for kind in _KINDS:
-                    found.untested(tap, kind, str(error))
+                kinds[tap] = _tap(context, params, names, tap, banks, found)
+            except NOTHING_TO_MEASURE as error:
+                for kind in _UNITS:
+                    found.add(_untested(tap, kind, str(error)))
             context.advance((step + 1) / len(context.taps))
-        facts = {"taps": list(context.taps), "kinds": found.kinds, "n_mixtures": params.n_mixtures}
-        blocks, judgements = tuple(found.blocks), tuple(found.judgements)
-        return Result(tuple(found.measurements), found.arrays, facts, blocks, judgements)
+        facts = {"taps": list(context.taps), "kinds": kinds, "n_mixtures": params.n_mixtures}
+        return found.result(facts)
 
     def view(self, result: Result) -> list[Block]:
         """A finding a kind of unit, one mixture to hear, what units follow, selectivity."""
-        blocks: list[Block] = [judged.finding() for judged in result.judgements]
-        blocks += [Text(_READING, "How to read this page"), *result.blocks]
+        shown: list[Block] = [*result.blocks]
         for tap in result.facts["taps"]:
             for kind in result.facts["kinds"].get(tap, ()):
                 pictures = (_bands_picture, _selectivity_picture, _scatter)
-                blocks += [picture(result, tap, kind) for picture in pictures]
-        return [*blocks, numbers_table(result.measurements)]
+                shown += [picture(result, tap, kind) for picture in pictures]
+        return page(result, _READING, shown)
 
 
 _READING = (
@@ -143,34 +144,11 @@ _READING = (
 )
 
 
-@dataclass
-class _Found:
-    """What a run gathers."""
-
-    measurements: list[Measurement]
-    judgements: list[Judgement]
-    arrays: dict[str, np.ndarray]
-    kinds: dict[str, list[str]]
-    blocks: list[Block]
-
-    def untested(self, tap: str, kind: str, reason: str) -> None:
-        """Say that one kind of unit could not be tested at a tap."""
-        nan = float("nan")
-        nulls = {_BANK: nan, str(_RANDOM): nan, _SHUFFLED: nan}
-        one = Measurement(_share_name(kind), nan, "", nulls, tap=tap)
-        sentence = f"{tap}: whether {kind} follow single partials cannot be told."
-        self.measurements.append(one)
-        self.judgements.append(Judgement(sentence, one, "cannot be tested here", reason, "P1-18"))
-
-
-def _names(context: Context, params: MixtureParams) -> dict[str, str]:
-    """Name of the dictionary of each kind; of what is not fitted none."""
-    asked = {"features": params.dictionary, "archetypes": params.archetypes}
-    return {
-        kind: chosen_dictionary(context, asked[kind], of)
-        for kind, of in _KINDS.items()
-        if of is not None and (asked[kind] or context.dictionary_names(of))
-    }
+def _untested(tap: str, kind: str, reason: str) -> Judgement:
+    """Say that one kind of unit could not be tested at a tap."""
+    sentence = f"{tap}: whether {kind} follow single partials cannot be told."
+    nulls = (_BANK, str(RANDOM), _SHUFFLED)
+    return untested(sentence, reason, "P1-18", _share_name(kind), tap, nulls)
 
 
 def _tap(
@@ -179,8 +157,9 @@ def _tap(
     names: Mapping[str, str],
     tap: str,
     banks: dict[float, Heard],
-    found: _Found,
-) -> None:
+    found: Gathered,
+) -> list[str]:
+    """Measure and judge every kind of unit at a tap; the kinds that there are."""
     rate, frame_rate = context.model().sample_rate, float(context.time(tap).frame_rate)
     ends = (params.lowest_hz, params.highest_hz)
     material = draw_mixtures(
@@ -195,16 +174,17 @@ def _tap(
         bank = gammatone_layer(_centres_hz(context, params), rate)
         banks[frame_rate] = heard_by(bank, BANK_READERS)["filters"]
     heard = {
-        condition: heard_by(*_layer(context, names, tap, condition))
-        for condition in (BASE, _RANDOM)
+        condition: heard_by(*_layer(context, names, tap, condition)) for condition in (BASE, RANDOM)
     }
     found.blocks.append(_shown(context, params, names, tap))
-    for kind in _KINDS:
+    for kind in _UNITS:
         if kind in heard[BASE]:
-            trio = (heard[BASE][kind], heard[_RANDOM][kind], banks[frame_rate])
+            trio = (heard[BASE][kind], heard[RANDOM][kind], banks[frame_rate])
             _judge(params, tap, kind, trio, found)
         else:
-            found.untested(tap, kind, f"The spec fits no dictionary to {_KINDS[kind]}.")
+            why = f"The spec fits no dictionary to {KINDS[kind]}."
+            found.add(_untested(tap, kind, why))
+    return [kind for kind in _UNITS if kind in heard[BASE]]
 
 
 def _centres_hz(context: Context, params: MixtureParams) -> np.ndarray:
@@ -221,7 +201,9 @@ def _layer(
     def hear(waves: np.ndarray) -> tuple[np.ndarray, TimeBase]:
         values = context.hear(tap, waves, condition.weights).values.float().numpy()
         if not np.isfinite(values).all():
-            raise UserError(f"{tap} answers to a mixture with values that are not finite")
+            raise NothingToMeasureError(
+                f"{tap} answers to a mixture with values that are not finite"
+            )
         return values, time
 
     n_silent = max(context.model().sample_rate, context.model().probe_samples)
@@ -241,13 +223,13 @@ def _share_name(kind: str) -> str:
 
 
 def _judge(
-    params: MixtureParams, tap: str, kind: str, trio: tuple[Heard, Heard, Heard], found: _Found
+    params: MixtureParams, tap: str, kind: str, trio: tuple[Heard, Heard, Heard], found: Gathered
 ) -> None:
     own, random, bank = trio
     sources = {
         "own": own.own,
         _BANK: bank.own,
-        str(_RANDOM): random.own,
+        str(RANDOM): random.own,
         _SHUFFLED: own.shuffled,
     }
     told = (
@@ -261,9 +243,7 @@ def _judge(
         numbers = {source: float(of(one)) for source, one in sources.items()}
         value = numbers.pop("own")
         measured.append(Measurement(name, value, "", numbers, published=published, tap=tap))
-    found.measurements += measured
-    found.judgements.append(_judgement(params, kind, measured[0], measured[1].value))
-    found.kinds.setdefault(tap, []).append(kind)
+    found.add(_judgement(params, kind, measured[0], measured[1].value), *measured[1:])
     for source, one in sources.items():
         found.arrays[f"{tap}/{kind}/{source}/selectivity"] = one.selectivity
         found.arrays[f"{tap}/{kind}/{source}/recall"] = one.recall
@@ -364,7 +344,7 @@ def _bands_picture(result: Result, tap: str, kind: str) -> Heatmap:
 
 
 def _selectivity_picture(result: Result, tap: str, kind: str) -> Histogram:
-    names = {"own": OWN, _BANK: _BANK, str(_RANDOM): str(_RANDOM), _SHUFFLED: _SHUFFLED}
+    names = {"own": OWN, _BANK: _BANK, str(RANDOM): str(RANDOM), _SHUFFLED: _SHUFFLED}
     values = {
         name: result.arrays[f"{tap}/{kind}/{source}/selectivity"].ravel()
         for source, name in names.items()
@@ -376,7 +356,7 @@ def _selectivity_picture(result: Result, tap: str, kind: str) -> Histogram:
 
 
 def _scatter(result: Result, tap: str, kind: str) -> Scatter:
-    sources = {"own": OWN, str(_RANDOM): str(_RANDOM), _BANK: _BANK}
+    sources = {"own": OWN, str(RANDOM): str(RANDOM), _BANK: _BANK}
     parts = {name: f"{tap}/{kind}/{source}" for source, name in sources.items()}
     recall = [result.arrays[f"{part}/recall"] for part in parts.values()]
     precision = [result.arrays[f"{part}/precision"] for part in parts.values()]

@@ -1,7 +1,6 @@
 """Does any feature or archetype stand for one narrow band of frequency, whatever else sounds?"""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,18 +11,26 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
-    DictionaryOf,
     Judgement,
     Measurement,
     Result,
 )
-from auscult.analyses.reading import OWN, chosen_dictionary, numbers_table
-from auscult.blocks import Axis, Block, Curve, Heatmap, Histogram, Series, Table, Text
+from auscult.analyses.reading import (
+    KINDS,
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    named_by_kind,
+    page,
+    untested,
+)
+from auscult.blocks import Axis, Block, Curve, Heatmap, Histogram, Series, Table
 from auscult.core.config import Config
-from auscult.core.errors import ConfigError, UserError
+from auscult.core.errors import ConfigError, NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.tones import (
@@ -35,8 +42,6 @@ from auscult.measures.tones import (
 )
 from auscult.measures.tuning import is_narrow_band, tuning_stability
 
-_KINDS: Mapping[str, DictionaryOf] = {"features": "responses", "archetypes": "generators"}
-_RANDOM = Condition(weights="random")
 _BANK = "filter bank of 1/6 octave (must pass)"
 _MOST_FRAMES = 256
 
@@ -80,55 +85,55 @@ class NarrowBand(Analysis):
     @classmethod
     def controls(cls, params: NarrowBandParams) -> tuple[Condition, ...]:  # noqa: ARG003
         """Random weights, with features of their own."""
-        return (_RANDOM,)
+        return (RANDOM,)
 
     def run(self, context: Context, params: NarrowBandParams) -> Result:
         """Play tones to every recorded tap under both weights, and to the filter bank."""
-        names = _names(context, params)
+        names = named_by_kind(context, params.dictionary, params.archetypes)
+        if not names:
+            raise ConfigError(
+                "the narrow-band test needs a dictionary: fit one to response vectors"
+            )
         tones_hz = _tones_hz(params, context.model().sample_rate)
         bank = _bank(context, params, tones_hz)
-        found = _Found([], [], {"tones_hz": tones_hz}, [])
+        found = Gathered(arrays={"tones_hz": tones_hz})
+        rows: list[tuple[Any, ...]] = []
         for step, tap in enumerate(context.taps):
             try:
                 own, random = (
                     _curves(context, names, tap, condition, tones_hz)
-                    for condition in (BASE, _RANDOM)
+                    for condition in (BASE, RANDOM)
                 )
-            except UserError as error:
-                for kind in _KINDS:
-                    found.untested(tap, kind, str(error))
+            except NOTHING_TO_MEASURE as error:
+                for kind in KINDS:
+                    found.add(_untested(tap, kind, str(error)))
                 continue
-            for kind in _KINDS:
+            for kind in KINDS:
                 if kind in names:
-                    curves = {"own": own[kind], str(_RANDOM): random[kind], _BANK: bank}
-                    _judge(params, tap, kind, tones_hz, curves, found)
+                    curves = {"own": own[kind], str(RANDOM): random[kind], _BANK: bank}
+                    rows += _judge(params, tap, kind, tones_hz, curves, found)
                 else:
-                    found.untested(tap, kind, f"The spec fits no dictionary to {_KINDS[kind]}.")
+                    why = f"The spec fits no dictionary to {KINDS[kind]}."
+                    found.add(_untested(tap, kind, why))
             context.advance((step + 1) / len(context.taps))
-        facts = {"rows": found.rows, "taps": list(context.taps)}
-        measurements, judgements = tuple(found.measurements), tuple(found.judgements)
-        return Result(measurements, found.arrays, facts, judgements=judgements)
+        return found.result({"rows": rows, "taps": list(context.taps)})
 
     def view(self, result: Result) -> list[Block]:
         """A finding a tap, tuning curves, widths beside the controls'."""
-        blocks: list[Block] = [judged.finding() for judged in result.judgements]
-        blocks.append(Text(_READING, "How to read this page"))
+        shown: list[Block] = []
         for tap in result.facts["taps"]:
-            for kind in _KINDS:
+            for kind in KINDS:
                 if f"{tap}/{kind}/tuning" in result.arrays:
                     pictures = (_heatmap, _tuning, _histogram)
-                    blocks += [picture(result, tap, kind) for picture in pictures]
+                    shown += [picture(result, tap, kind) for picture in pictures]
         columns = ("tap", "kind", "condition", "unit", "peak", "width alone")
-        blocks += [
-            Table(
-                "Features and archetypes that respond to tones",
-                (*columns, "contexts narrow", "stability"),
-                tuple(tuple(row) for row in result.facts["rows"]),
-                ("", "", "", "", "Hz", "octaves", "share", "correlation"),
-            ),
-            numbers_table(result.measurements),
-        ]
-        return blocks
+        table = Table(
+            "Features and archetypes that respond to tones",
+            (*columns, "contexts narrow", "stability"),
+            tuple(tuple(row) for row in result.facts["rows"]),
+            ("", "", "", "", "Hz", "octaves", "share", "correlation"),
+        )
+        return page(result, _READING, [*shown, table])
 
 
 _READING = (
@@ -141,39 +146,14 @@ _READING = (
 )
 
 
-@dataclass
-class _Found:
-    """What a run gathers."""
-
-    measurements: list[Measurement]
-    judgements: list[Judgement]
-    arrays: dict[str, np.ndarray]
-    rows: list[tuple[Any, ...]]
-
-    def untested(self, tap: str, kind: str, reason: str) -> None:
-        """Say that one kind of unit could not be tested at a tap."""
-        nan = float("nan")
-        one = Measurement(_share_name(kind), nan, "", {_BANK: nan, str(_RANDOM): nan}, tap=tap)
-        sentence = f"{tap}: whether {kind} are narrow-band cannot be told."
-        self.measurements.append(one)
-        self.judgements.append(Judgement(sentence, one, "cannot be tested here", reason, "P1-03"))
+def _untested(tap: str, kind: str, reason: str) -> Judgement:
+    """Say that one kind of unit could not be tested at a tap."""
+    sentence, nulls = f"{tap}: whether {kind} are narrow-band cannot be told.", [_BANK, str(RANDOM)]
+    return untested(sentence, reason, "P1-03", _share_name(kind), tap, nulls)
 
 
 def _share_name(kind: str) -> str:
     return f"share of {kind} that are narrow-band"
-
-
-def _names(context: Context, params: NarrowBandParams) -> dict[str, str]:
-    """Name of the dictionary of each kind; of what is not fitted none."""
-    asked = {"features": params.dictionary, "archetypes": params.archetypes}
-    names = {
-        kind: chosen_dictionary(context, asked[kind], of)
-        for kind, of in _KINDS.items()
-        if asked[kind] or context.dictionary_names(of)
-    }
-    if not names:
-        raise ConfigError("the narrow-band test needs a dictionary: fit one to response vectors")
-    return names
 
 
 def _tones_hz(params: NarrowBandParams, sample_rate: int) -> Float[np.ndarray, " tone"]:
@@ -226,11 +206,17 @@ def _mean_acts(
         kept = values[first:last] if last - first > longest else values
         n_starts = len(kept) - longest
         if n_starts < 1:
-            raise UserError(f"{tap} answers to a tone with fewer frames than its generators' lag")
+            raise NothingToMeasureError(
+                f"{tap} answers to a tone with fewer frames than its generators' lag"
+            )
         # A few hundred frames at random places: evenly spaced ones would beat with the tone.
         chosen = torch.from_numpy(np.sort(rng.permutation(n_starts)[:_MOST_FRAMES]))
         for kind, (dictionary, lag) in units.items():
             vectors = kept[chosen + lag] - kept[chosen] if lag else kept[chosen]
+            if not bool(torch.isfinite(vectors).all()):
+                raise NothingToMeasureError(
+                    f"{tap} answers to a tone with values that are not finite"
+                )
             with torch.no_grad():
                 means[kind].append(dictionary.encode(vectors).abs().mean(0).numpy())
     return {kind: np.stack(each) for kind, each in means.items()}
@@ -283,9 +269,10 @@ def _judge(
     kind: str,
     tones_hz: np.ndarray,
     curves: Mapping[str, np.ndarray],
-    found: _Found,
-) -> None:
-    """Measure one kind of unit at a tap under all conditions, and judge it."""
+    found: Gathered,
+) -> list[tuple[Any, ...]]:
+    """Measure one kind of unit at a tap under all conditions, and judge it; a row of each unit."""
+    rows: list[tuple[Any, ...]] = []
     passed: dict[str, float] = {}
     by_width: dict[str, float] = {}
     stable: dict[str, float] = {}
@@ -303,7 +290,7 @@ def _judge(
         peaks_hz = tones_hz[each[0].argmax(1)]
         narrow = np.mean(widths < params.limit_octaves, axis=0)
         label = OWN if name == "own" else name
-        found.rows += [
+        rows += [
             (tap, kind, label, int(j), *map(float, (peaks_hz[j], widths[0, j], narrow[j], same)))
             for j, same in zip(moved, alike, strict=True)
         ]
@@ -319,8 +306,8 @@ def _judge(
         measured.append(
             Measurement(whose, value["own"], "", controls, published=published, tap=tap)
         )
-    found.measurements += measured
-    found.judgements.append(_judgement(kind, measured[0]))
+    found.add(_judgement(kind, measured[0]), *measured[1:])
+    return rows
 
 
 def _judgement(kind: str, one: Measurement) -> Judgement:
@@ -380,7 +367,7 @@ def _tuning(result: Result, tap: str, kind: str) -> Curve:
 
 
 def _histogram(result: Result, tap: str, kind: str) -> Histogram:
-    names = {"own": OWN, str(_RANDOM): str(_RANDOM), _BANK: _BANK}
+    names = {"own": OWN, str(RANDOM): str(RANDOM), _BANK: _BANK}
     widths = {
         name: result.arrays[f"{tap}/{kind}/{own}/width"].ravel() for own, name in names.items()
     }

@@ -1,7 +1,6 @@
 """Does a layer behave like a dynamical system: is the next state more than overlap?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,34 +9,35 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
-    DictionaryOf,
     Judgement,
     Measurement,
     Result,
     Split,
 )
 from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
     OWN,
-    chosen_dictionary,
-    numbers_table,
+    Gathered,
+    named_by_kind,
+    page,
     sample,
+    untested,
     verdict_of,
 )
-from auscult.blocks import Axis, Block, Histogram, Scatter, Table, Text
+from auscult.blocks import Axis, Block, Histogram, Scatter, Table
 from auscult.core.config import Config
-from auscult.core.errors import UserError
+from auscult.core.errors import ConfigError, NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.cycles import cycle_sounds, path_retrieval
 from auscult.measures.dynamics import principal_axes
 from auscult.measures.one_step import Tellers, dynamics_of
 
 _SIDES: tuple[Split, Split] = ("train", "test")
-_KINDS: Mapping[str, DictionaryOf] = {"features": "responses", "archetypes": "generators"}
-_NOISE = Condition(sounds="noise")
-_RANDOM = Condition(weights="random")
 _PHASES = Condition(sounds="phase-randomised")
 _WAVE = "the waveform itself"
 _OVERLAP = "noise, same weights (overlap only)"
@@ -56,27 +56,6 @@ class NextStateParams(Config):
     """Frames looked at on each side of the split under each condition."""
     n_directions: int = Field(128, ge=2)
     """Principal directions through which wide taps are seen."""
-
-
-@dataclass
-class _Found:
-    """What a run gathers."""
-
-    measurements: list[Measurement] = field(default_factory=list)
-    judgements: list[Judgement] = field(default_factory=list)
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    skills: list[tuple[Any, ...]] = field(default_factory=list)
-
-    def add(self, judged: Judgement, *more: Measurement) -> None:
-        """Keep a judgement and what goes with it."""
-        self.judgements.append(judged)
-        self.measurements += [judged.measurement, *more]
-
-    def untested(self, tap: str, name: str, null: str, claim: str, reason: str) -> None:
-        """Say that something could not be tested at a tap."""
-        one = Measurement(name, float("nan"), "", {null: float("nan")}, tap=tap)
-        sentence = f"{tap}: the {name} cannot be told."
-        self.add(Judgement(sentence, one, "cannot be tested here", reason, claim))
 
 
 @ANALYSES.register("next-state")
@@ -100,42 +79,37 @@ class NextState(Analysis):
     @classmethod
     def controls(cls, params: NextStateParams) -> tuple[Condition, ...]:  # noqa: ARG003
         """White noise, random weights, and the sounds with random phases."""
-        return _NOISE, _RANDOM, _PHASES
+        return NOISE, RANDOM, _PHASES
 
     def run(self, context: Context, params: NextStateParams) -> Result:
         """Look at every recorded tap in turn."""
-        asked = {"features": params.dictionary, "archetypes": params.archetypes}
-        names = {
-            kind: chosen_dictionary(context, asked[kind], of)
-            for kind, of in _KINDS.items()
-            if asked[kind] or context.dictionary_names(of)
-        }
-        found = _Found()
+        names = named_by_kind(context, params.dictionary, params.archetypes)
+        found = Gathered()
+        skills: list[tuple[Any, ...]] = []
         for step, tap in enumerate(context.taps):
             try:
-                _dynamics(context, params, names, tap, found)
-            except UserError as error:
-                found.untested(tap, _SKILL, _OVERLAP, "P1-17", str(error))
+                skills += _dynamics(context, params, names, tap, found)
+            except NOTHING_TO_MEASURE as error:
+                told = f"{tap}: the {_SKILL} cannot be told."
+                found.add(untested(told, str(error), "P1-17", _SKILL, tap, [_OVERLAP]))
             context.advance((step + 0.5) / len(context.taps))
             try:
                 _repetition(context, tap, found)
-            except UserError as error:
-                found.untested(tap, _PATHS, _WAVE, "", str(error))
+            except NOTHING_TO_MEASURE as error:
+                told = f"{tap}: the {_PATHS} cannot be told."
+                found.add(untested(told, str(error), "", _PATHS, tap, [_WAVE]))
             context.advance((step + 1) / len(context.taps))
-        facts = {"taps": list(context.taps), "skills": found.skills}
-        judgements = tuple(found.judgements)
-        return Result(tuple(found.measurements), found.arrays, facts, judgements=judgements)
+        return found.result({"taps": list(context.taps), "skills": skills})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, then models, modes and repeated paths."""
-        blocks: list[Block] = [judged.finding() for judged in result.judgements]
-        blocks.append(Text(_READING, "How to read this page"))
+        pictures: list[Block] = []
         for tap in result.facts["taps"]:
             if f"{tap}/modes/own/hz" in result.arrays:
-                blocks += _dynamics_pictures(result, tap)
+                pictures += _dynamics_pictures(result, tap)
             if f"{tap}/paths/own/same" in result.arrays:
-                blocks.append(_path_picture(result, tap))
-        return [*blocks, numbers_table(result.measurements)]
+                pictures.append(_path_picture(result, tap))
+        return page(result, _READING, pictures)
 
 
 _READING = (
@@ -150,18 +124,18 @@ _READING = (
 
 
 def _dynamics(
-    context: Context, params: NextStateParams, names: Mapping[str, str], tap: str, found: _Found
-) -> None:
-    """One-step models and modes (METHODS A-21 ii)."""
+    context: Context, params: NextStateParams, names: Mapping[str, str], tap: str, found: Gathered
+) -> list[tuple[Any, ...]]:
+    """One-step models and modes (METHODS A-21 ii); a row of every model's share by condition."""
     if "features" not in names:
-        raise UserError("the spec fits no dictionary to response vectors")
+        raise ConfigError("the spec fits no dictionary to response vectors")
     lag = max(1, context.lag(names["archetypes"])) if "archetypes" in names else 1
     own_values = sample(context.store(tap, BASE, "train"), 20_000).values
     axes = principal_axes(own_values, params.n_directions)
     skills: dict[str, dict[str, float]] = {}
-    for condition in (BASE, _NOISE, _RANDOM, _PHASES):
-        label = {BASE: "own", _NOISE: _OVERLAP}.get(condition, str(condition))
-        whose = condition if condition == _RANDOM else BASE
+    for condition in (BASE, NOISE, RANDOM, _PHASES):
+        label = {BASE: "own", NOISE: _OVERLAP}.get(condition, str(condition))
+        whose = condition if condition == RANDOM else BASE
         fitted = {kind: context.dictionaries(name, tap, whose)[0] for kind, name in names.items()}
         train, test = (context.store(tap, condition, side) for side in _SIDES)
         tellers = Tellers(
@@ -183,12 +157,10 @@ def _dynamics(
         for model, value in own.items()
         if "archetypes" in names or "archetype" not in model
     ]
-    found.skills += [
-        (tap, one.name.split(", ")[1], one.value, *one.controls.values()) for one in measured
-    ]
     linear = next(one for one in measured if "linear" in one.name)
     others = [one for one in measured if one is not linear]
     found.add(_skill_judgement(linear, lag), *others)
+    return [(tap, one.name.split(", ")[1], one.value, *one.controls.values()) for one in measured]
 
 
 def _skill_judgement(one: Measurement, lag: int) -> Judgement:
@@ -208,18 +180,18 @@ def _skill_judgement(one: Measurement, lag: int) -> Judgement:
     )
 
 
-def _repetition(context: Context, tap: str, found: _Found) -> None:
+def _repetition(context: Context, tap: str, found: Gathered) -> None:
     """Do equal shapes trace equal paths? (METHODS A-21 iii)."""
     time = context.time(tap)
     rate, hop = time.sample_rate, float(time.hop)
     period = int(max(16 * hop, rate / 200))
     if period > rate / 50:
-        raise UserError("a cycle of sound is shorter than sixteen frames of this tap")
+        raise NothingToMeasureError("a cycle of sound is shorter than sixteen frames of this tap")
     around = max(round(0.1 * rate), int(2 * time.span), context.model().probe_samples // 2)
     rng = named_rng(context.seed, "reuse", "cycles")
     drawn = cycle_sounds(period, around, rng)
     paths: dict[str, np.ndarray] = {}
-    for condition, label in ((BASE, "own"), (_RANDOM, str(_RANDOM))):
+    for condition, label in ((BASE, "own"), (RANDOM, str(RANDOM))):
         parts = []
         for i in range(0, len(drawn.waves), 8):
             values = context.hear(tap, drawn.waves[i : i + 8], condition.weights).values
@@ -229,7 +201,9 @@ def _repetition(context: Context, tap: str, found: _Found) -> None:
             parts.append(values[:, frames].float().numpy())
         paths[label] = np.concatenate(parts)
     if paths["own"].shape[1] < 8 or not np.isfinite(paths["own"]).all():
-        raise UserError("a shape gives fewer than eight frames, or frames that are not finite")
+        raise NothingToMeasureError(
+            "a shape gives fewer than eight frames, or frames that are not finite"
+        )
     paths[_WAVE] = drawn.waves[:, drawn.start : drawn.stop, None]
     areas = {}
     for label, path in paths.items():
@@ -258,7 +232,7 @@ def _repetition(context: Context, tap: str, found: _Found) -> None:
 
 def _dynamics_pictures(result: Result, tap: str) -> list[Block]:
     rows = tuple(tuple(row[1:]) for row in result.facts["skills"] if row[0] == tap)
-    names = {"own": OWN, **{name: name for name in (_OVERLAP, str(_RANDOM), str(_PHASES))}}
+    names = {"own": OWN, **{name: name for name in (_OVERLAP, str(RANDOM), str(_PHASES))}}
     hz = [result.arrays[f"{tap}/modes/{label}/hz"] for label in names]
     growth = [result.arrays[f"{tap}/modes/{label}/growth"] for label in names]
     return [
@@ -285,7 +259,7 @@ def _path_picture(result: Result, tap: str) -> Histogram:
     values = {
         "two paths of one shape": result.arrays[f"{part}/own/same"],
         "paths of different shapes": result.arrays[f"{part}/own/other"],
-        f"{_RANDOM}, one shape": result.arrays[f"{part}/{_RANDOM}/same"],
+        f"{RANDOM}, one shape": result.arrays[f"{part}/{RANDOM}/same"],
     }
     top = max(float(each.max(initial=0.1)) for each in values.values())
     axis, share = Axis("distance by time warping, of the paths' size"), Axis("share of pairs")

@@ -15,10 +15,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import chosen_dictionary, numbers_table, verdict_of
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    chosen_dictionary,
+    numbers_table,
+    verdict_of,
+)
 from auscult.blocks import Axis, Bars, Block, ClipGrid, Table, Text
 from auscult.core.config import Config
-from auscult.core.errors import UserError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.events import Lift, lift_over_random, match_events, onset_times_s, peak_times
@@ -84,7 +89,7 @@ class Onsets(Analysis):
             try:
                 tested, one, excerpts[tap] = _tap(context, params, name, tap, clip_ids, onsets)
                 judgements.append(_judgement(one))
-            except UserError as error:
+            except NOTHING_TO_MEASURE as error:
                 tested, one = [], _unknown(tap)
                 judgements.append(_judgement(one, str(error)))
             rows += tested
@@ -212,7 +217,9 @@ def _tap(
     best = max(rows, key=lambda row: row[4] if np.isfinite(row[4]) else -1.0)
     crossed_lifts = [row[6] for row in rows if np.isfinite(row[6])]
     if not crossed_lifts or not np.isfinite(best[4]):
-        raise UserError("no feature has peaks in clips with onsets: listen to more sounds")
+        raise NothingToMeasureError(
+            "no feature has peaks in clips with onsets: listen to more sounds"
+        )
     measured = Measurement(
         _LIFT,
         best[3],

@@ -1,17 +1,37 @@
 """What analyses share: vectors drawn from stores, dictionaries found, numbers shown and judged."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from auscult.analyses.base import BASE, Condition, Context, DictionaryOf, Measurement, Split
-from auscult.blocks import Table, Verdict
-from auscult.core.errors import ConfigError, StoreError
+from auscult.analyses.base import (
+    BASE,
+    Condition,
+    Context,
+    DictionaryOf,
+    Judgement,
+    Measurement,
+    Result,
+    Split,
+)
+from auscult.blocks import Block, Missing, Table, Text, Verdict
+from auscult.core.errors import ConfigError, NothingToMeasureError, TapError
 from auscult.measures.dynamics import moving
 from auscult.store.reader import ActivationStore
+
+NOTHING_TO_MEASURE = (NothingToMeasureError, ConfigError, TapError)
+"""What an analysis answers with "cannot be tested here": too little to say anything, no such
+dictionary, or a tap that has no frames for a sound made up. Everything else passes through, a
+damaged store first of all: it must not come out as a finding."""
+
+FEWEST_MOVES = 100
+"""Generators that most statements need."""
+
+KINDS: Mapping[str, DictionaryOf] = {"features": "responses", "archetypes": "generators"}
+"""What the atoms of a dictionary are called, by what it is fitted to."""
 
 
 def chosen_dictionary(
@@ -51,6 +71,20 @@ def archetypes_by_lag(context: Context) -> dict[int, str]:
     if not found:
         chosen_dictionary(context, None, "generators")
     return found
+
+
+def named_by_kind(context: Context, features: str | None, archetypes: str | None) -> dict[str, str]:
+    """Name of the dictionary of each kind: as asked for, or the first; none of what is not fitted.
+
+    Raises:
+        ConfigError: The spec has no such dictionary.
+    """
+    asked = {"features": features, "archetypes": archetypes}
+    return {
+        kind: chosen_dictionary(context, asked[kind], of)
+        for kind, of in KINDS.items()
+        if asked[kind] or context.dictionary_names(of)
+    }
 
 
 @dataclass(frozen=True)
@@ -107,7 +141,7 @@ def sample_moves(store: ActivationStore, lag: int, most: int) -> Moves:
     Standstill is a norm below 1e-6 of the root mean square of all.
 
     Raises:
-        StoreError: No stretch of frames is long enough for the lag.
+        NoVectorsError: No stretch of frames is long enough for the lag.
     """
     view = store.generators(lag)
     count = min(most, view.n_vectors)
@@ -125,6 +159,37 @@ def sample_moves(store: ActivationStore, lag: int, most: int) -> Moves:
     )
 
 
+def drawn_moves(
+    context: Context,
+    tap: str,
+    lag: int,
+    most: int,
+    condition: Condition = BASE,
+    split: Split = "test",
+    fewest: int = 0,
+    told: str = "generators",
+) -> Moves:
+    """Generators of one side of a tap, at least so many.
+
+    Args:
+        context: Has the stores.
+        tap: Where.
+        lag: Of the generators.
+        most: How many are looked at.
+        condition: Which weights heard which sounds.
+        split: Which side.
+        fewest: How many must move.
+        told: What they are called where fewer do.
+
+    Raises:
+        NothingToMeasureError: Fewer than ``fewest`` move.
+    """
+    moves = sample_moves(context.store(tap, condition, split), lag, most)
+    if len(moves.values) < fewest:
+        raise NothingToMeasureError(f"only {len(moves.values)} {told} move")
+    return moves
+
+
 def moves_or_reason(
     context: Context,
     tap: str,
@@ -132,14 +197,13 @@ def moves_or_reason(
     most: int,
     condition: Condition = BASE,
     split: Split = "test",
-    fewest: int = 100,
+    fewest: int = FEWEST_MOVES,
 ) -> Moves | str:
     """Generators of a tap; where there are too few to say anything, the reason in words."""
     try:
-        moves = sample_moves(context.store(tap, condition, split), lag, most)
-    except StoreError as error:
+        return drawn_moves(context, tap, lag, most, condition, split, fewest)
+    except NOTHING_TO_MEASURE as error:
         return str(error)
-    return moves if len(moves.values) >= fewest else f"only {len(moves.values)} generators move"
 
 
 def pooled(values: Float[np.ndarray, "lane frame"], most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -184,3 +248,84 @@ def verdict_of(
     if gap > margin:
         return "holds"
     return "explained by control" if gap >= -margin else "does not hold"
+
+
+def unmeasured(
+    name: str, tap: str, nulls: Sequence[str], unit: str = "", published: str = ""
+) -> Measurement:
+    """A number that could not be taken, and none under its controls."""
+    nan = float("nan")
+    return Measurement(name, nan, unit, dict.fromkeys(nulls, nan), published=published, tap=tap)
+
+
+def untested(
+    sentence: str,
+    reason: str,
+    claim: str,
+    name: str,
+    tap: str,
+    nulls: Sequence[str],
+    published: str = "",
+) -> Judgement:
+    """Say that a claim cannot be tested at a tap.
+
+    Args:
+        sentence: What cannot be told.
+        reason: Why.
+        claim: Id in the claims ledger, or "".
+        name: The number that would be judged.
+        tap: Where.
+        nulls: Names of the controls that it would be judged against.
+        published: The published value and where it stands.
+    """
+    nothing = unmeasured(name, tap, nulls, published=published)
+    return Judgement(sentence, nothing, "cannot be tested here", reason, claim)
+
+
+@dataclass
+class Gathered:
+    """What a run gathers, tap by tap.
+
+    Attributes:
+        measurements: Numbers.
+        judgements: Verdicts.
+        arrays: What pictures are drawn from.
+        blocks: What only the running analysis can draw.
+        missing: Tap, what could not be measured there, and why.
+    """
+
+    measurements: list[Measurement] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    blocks: list[Block] = field(default_factory=list)
+    missing: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def add(self, judged: Judgement, *more: Measurement) -> None:
+        """Keep a judgement with its number, and what goes with it."""
+        self.judgements.append(judged)
+        self.measurements += [judged.measurement, *more]
+
+    def result(self, facts: Mapping[str, Any]) -> Result:
+        """All of it."""
+        blocks, judgements = tuple(self.blocks), tuple(self.judgements)
+        return Result(tuple(self.measurements), self.arrays, facts, blocks, judgements)
+
+    def judged_first(self, facts: Mapping[str, Any]) -> Result:
+        """All of it, where no judged number stands among the others yet."""
+        judged = (one.measurement for one in self.judgements)
+        found = self.result(facts)
+        return replace(found, measurements=(*judged, *self.measurements))
+
+
+def missing_blocks(result: Result) -> list[Missing]:
+    """What could not be measured, as ``Gathered.missing`` says it, where facts keep that."""
+    return [Missing(f"{tap}: {what}", why) for tap, what, why in result.facts["missing"]]
+
+
+def page(result: Result, how_to_read: str, pictures: Sequence[Block]) -> list[Block]:
+    """The blocks of a page: findings, how to read it, pictures, and every number."""
+    blocks: list[Block] = [one.finding() for one in result.judgements]
+    blocks += [Text(how_to_read, "How to read this page"), *pictures]
+    if result.measurements:
+        blocks.append(numbers_table(result.measurements))
+    return blocks

@@ -9,6 +9,8 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -16,17 +18,23 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import OWN, numbers_table, sample, verdict_of
-from auscult.blocks import Axis, Block, Histogram, Text
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    page,
+    sample,
+    unmeasured,
+    verdict_of,
+)
+from auscult.blocks import Axis, Block, Histogram
 from auscult.core.config import Config
-from auscult.core.errors import UserError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.spectrum import covariance_of
 from auscult.measures.geometry import axis_alignment, effective_dimension, participation_ratio
 from auscult.measures.statistics import bootstrap_interval
 
-_NOISE = Condition(sounds="noise")
-_RANDOM = Condition(weights="random")
 _GAUSSIAN = "Gaussian of the same covariance"
 _ONE_FILTER = "share of frames that one filter explains"
 
@@ -58,41 +66,34 @@ class ResponseVectors(Analysis):
     @classmethod
     def controls(cls, params: ResponseParams) -> tuple[Condition, ...]:  # noqa: ARG003
         """White noise, and random weights."""
-        return _NOISE, _RANDOM
+        return NOISE, RANDOM
 
     def run(self, context: Context, params: ResponseParams) -> Result:
         """Measure every recorded tap under each condition."""
-        measurements: list[Measurement] = []
-        judgements: list[Judgement] = []
-        arrays: dict[str, np.ndarray] = {}
+        gathered = Gathered()
         for step, tap in enumerate(context.taps):
             try:
-                found = _tap(context, params, tap, arrays)
-            except UserError as error:
-                found = [_untested(tap)]
-                judgements.append(_judgement(params, found[0], str(error)))
+                found = _tap(context, params, tap, gathered.arrays)
+            except NOTHING_TO_MEASURE as error:
+                found = [unmeasured(_ONE_FILTER, tap, [str(NOISE), str(RANDOM)])]
+                gathered.judgements.append(_judgement(params, found[0], str(error)))
             else:
-                judgements.append(_judgement(params, found[0]))
-            measurements += found
+                gathered.judgements.append(_judgement(params, found[0]))
+            gathered.measurements += found
             context.advance((step + 1) / len(context.taps))
-        facts = {"taps": list(context.taps), "aligned": params.aligned}
-        return Result(tuple(measurements), arrays, facts, judgements=tuple(judgements))
+        return gathered.result({"taps": list(context.taps), "aligned": params.aligned})
 
     def view(self, result: Result) -> list[Block]:
         """A finding and two histograms a tap, and a table of dimensions."""
-        blocks: list[Block] = [judged.finding() for judged in result.judgements]
-        blocks.append(
-            Text(
-                "A linear layer maps a window of K samples to a space of at most K dimensions, "
-                "whatever its weights are: compare the rank with the length of the filters before "
-                "reading anything into a small number of directions.",
-                "How to read this page",
-            )
-        )
-        for tap in result.facts["taps"]:
-            blocks += _histograms(result, tap)
-        blocks.append(numbers_table(result.measurements))
-        return blocks
+        pictures = [one for tap in result.facts["taps"] for one in _histograms(result, tap)]
+        return page(result, _HOW_TO_READ, pictures)
+
+
+_HOW_TO_READ = (
+    "A linear layer maps a window of K samples to a space of at most K dimensions, whatever its "
+    "weights are: compare the rank with the length of the filters before reading anything into a "
+    "small number of directions."
+)
 
 
 def _tap(
@@ -103,13 +104,13 @@ def _tap(
     train = context.store(tap, BASE, "train")
     covariance = covariance_of(train)
     vectors = {
-        str(_NOISE): sample(context.store(tap, _NOISE), params.most_vectors).values,
-        str(_RANDOM): sample(context.store(tap, _RANDOM), params.most_vectors).values,
+        str(NOISE): sample(context.store(tap, NOISE), params.most_vectors).values,
+        str(RANDOM): sample(context.store(tap, RANDOM), params.most_vectors).values,
         _GAUSSIAN: _gaussian(train.statistics.mean, covariance, len(own.values), rng),
     }
     dimensions = {
-        str(_NOISE): effective_dimension(covariance_of(context.store(tap, _NOISE))),
-        str(_RANDOM): effective_dimension(covariance_of(context.store(tap, _RANDOM))),
+        str(NOISE): effective_dimension(covariance_of(context.store(tap, NOISE))),
+        str(RANDOM): effective_dimension(covariance_of(context.store(tap, RANDOM))),
     }
     measured = {"own": own.values, **vectors}
     for name, values in measured.items():
@@ -117,7 +118,7 @@ def _tap(
         arrays[f"{tap}/{name}/participation"] = _clean(participation_ratio(values))
     aligned = (axis_alignment(own.values) > params.aligned).astype(np.float64)
     if not np.any(np.linalg.norm(own.values, axis=1) > 0):
-        raise UserError(f"{tap} says nothing but zeros")
+        raise NothingToMeasureError(f"{tap} says nothing but zeros")
     participation, rank = effective_dimension(covariance)
     controls = {n: _mean(arrays[f"{tap}/{n}/alignment"] > params.aligned) for n in vectors}
     shared = {n: _mean(arrays[f"{tap}/{n}/participation"]) for n in vectors}
@@ -176,11 +177,6 @@ def _gaussian(
     return drawn.astype(np.float32)
 
 
-def _untested(tap: str) -> Measurement:
-    nan = float("nan")
-    return Measurement(_ONE_FILTER, nan, "", {str(_NOISE): nan, str(_RANDOM): nan}, tap=tap)
-
-
 def _judgement(params: ResponseParams, one: Measurement, untested: str = "") -> Judgement:
     """Whether frames of one filter are rare, and rarer than under the controls."""
     if untested:
@@ -198,7 +194,7 @@ def _judgement(params: ResponseParams, one: Measurement, untested: str = "") -> 
 
 
 def _histograms(result: Result, tap: str) -> list[Block]:
-    names = {"own": OWN, str(_NOISE): str(_NOISE), str(_RANDOM): str(_RANDOM), _GAUSSIAN: _GAUSSIAN}
+    names = {"own": OWN, str(NOISE): str(NOISE), str(RANDOM): str(RANDOM), _GAUSSIAN: _GAUSSIAN}
     if f"{tap}/own/alignment" not in result.arrays:
         return []
     pictures: list[Block] = []

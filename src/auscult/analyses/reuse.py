@@ -1,7 +1,6 @@
 """Are the same directions used in all sounds, and do vectors cluster along them?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,35 +9,37 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
-    DictionaryOf,
     Judgement,
     Measurement,
     Result,
 )
 from auscult.analyses.reading import (
+    KINDS,
+    NOTHING_TO_MEASURE,
     OWN,
+    Gathered,
     Moves,
     Sample,
-    chosen_dictionary,
-    numbers_table,
+    named_by_kind,
+    page,
     sample,
     sample_moves,
+    untested,
     verdict_of,
 )
-from auscult.blocks import Axis, Bars, Block, Heatmap, Text, Verdict
+from auscult.blocks import Axis, Bars, Block, Heatmap, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import UserError
+from auscult.core.errors import ConfigError
 from auscult.core.rng import named_rng
 from auscult.measures.one_step import strongest
 from auscult.measures.reuse import Reuse, gap_statistic, hopkins, measure_reuse
 from auscult.store.reader import ActivationStore
 
-_KINDS: Mapping[str, DictionaryOf] = {"features": "responses", "archetypes": "generators"}
-_NOISE = Condition(sounds="noise")
-_RANDOM = Condition(weights="random")
 _FLOOR = "frames dealt out at random (floor)"
 _CEILING = "directions of each recording's own (ceiling)"
 _HALVES = "two halves of one recording"
@@ -63,29 +64,6 @@ class ReuseParams(Config):
     """Recordings compared with one another."""
 
 
-@dataclass
-class _Found:
-    """What a run gathers."""
-
-    measurements: list[Measurement] = field(default_factory=list)
-    judgements: list[Judgement] = field(default_factory=list)
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    parts: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, tap: str, part: str, judged: Judgement, *more: Measurement) -> None:
-        """Keep a judgement and what goes with it."""
-        self.judgements.append(judged)
-        self.measurements += [judged.measurement, *more]
-        if judged.verdict != "cannot be tested here":
-            self.parts.setdefault(tap, []).append(part)
-
-    def untested(self, tap: str, name: str, null: str, claim: str, reason: str) -> None:
-        """Say that something could not be tested at a tap."""
-        one = Measurement(name, float("nan"), "", {null: float("nan")}, tap=tap)
-        sentence = f"{tap}: {name} cannot be told."
-        self.add(tap, "", Judgement(sentence, one, "cannot be tested here", reason, claim))
-
-
 @ANALYSES.register("reuse")
 class ReuseOfDirections(Analysis):
     """Usage of directions from recording to recording, and clustering along directions.
@@ -104,41 +82,40 @@ class ReuseOfDirections(Analysis):
     @classmethod
     def controls(cls, params: ReuseParams) -> tuple[Condition, ...]:  # noqa: ARG003
         """White noise and random weights."""
-        return _NOISE, _RANDOM
+        return NOISE, RANDOM
 
     def run(self, context: Context, params: ReuseParams) -> Result:
         """Look at every recorded tap in turn."""
-        asked = {"features": params.dictionary, "archetypes": params.archetypes}
-        names = {
-            kind: chosen_dictionary(context, asked[kind], of)
-            for kind, of in _KINDS.items()
-            if asked[kind] or context.dictionary_names(of)
-        }
-        found = _Found()
+        names = named_by_kind(context, params.dictionary, params.archetypes)
+        found = Gathered()
+        parts: dict[str, list[str]] = {}
         for step, tap in enumerate(context.taps):
-            for kind in _KINDS:
+            for kind in KINDS:
                 try:
                     _reuse(kind, context, params, names, tap, found)
-                except UserError as error:
-                    found.untested(tap, _distance(kind), _FLOOR, "P1-17", str(error))
+                except NOTHING_TO_MEASURE as error:
+                    name = _distance(kind)
+                    told = f"{tap}: {name} cannot be told."
+                    found.add(untested(told, str(error), "P1-17", name, tap, [_FLOOR]))
             try:
                 _clusters(context, params, tap, found)
-            except UserError as error:
-                found.untested(tap, _CLUSTERS, _GAUSSIAN, "", str(error))
+            except NOTHING_TO_MEASURE as error:
+                told = f"{tap}: {_CLUSTERS} cannot be told."
+                found.add(untested(told, str(error), "", _CLUSTERS, tap, [_GAUSSIAN]))
+            judged = zip((*KINDS, "clusters"), found.judgements[-3:], strict=True)
+            known = [part for part, one in judged if one.verdict != "cannot be tested here"]
+            parts |= {tap: known} if known else {}
             context.advance((step + 1) / len(context.taps))
-        facts = {"taps": list(context.taps), "parts": found.parts}
-        judgements = tuple(found.judgements)
-        return Result(tuple(found.measurements), found.arrays, facts, judgements=judgements)
+        return found.result({"taps": list(context.taps), "parts": parts})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, then usage by recording and distances between recordings."""
-        blocks: list[Block] = [judged.finding() for judged in result.judgements]
-        blocks.append(Text(_READING, "How to read this page"))
+        pictures: list[Block] = []
         for tap in result.facts["taps"]:
             for kind in result.facts["parts"].get(tap, ()):
-                if kind in _KINDS:
-                    blocks += _usage_pictures(result, tap, kind)
-        return [*blocks, numbers_table(result.measurements)]
+                if kind in KINDS:
+                    pictures += _usage_pictures(result, tap, kind)
+        return page(result, _READING, pictures)
 
 
 _READING = (
@@ -158,7 +135,7 @@ def _distance(kind: str) -> str:
 
 def _untaught(names: Mapping[str, str], kind: str) -> None:
     if kind not in names:
-        raise UserError(f"the spec fits no dictionary to {_KINDS[kind]}")
+        raise ConfigError(f"the spec fits no dictionary to {KINDS[kind]}")
 
 
 def _drawn(
@@ -176,14 +153,14 @@ def _reuse(
     params: ReuseParams,
     names: Mapping[str, str],
     tap: str,
-    found: _Found,
+    found: Gathered,
 ) -> None:
     """Usage histograms from recording to recording (METHODS A-21 i)."""
     _untaught(names, kind)
     name = names[kind]
     measured: dict[Condition, Reuse] = {}
     groups: np.ndarray | None = None
-    for condition in (BASE, _RANDOM):
+    for condition in (BASE, RANDOM):
         drawn = _drawn(context, params, tap, condition, context.lag(name))
         chosen = np.unique(drawn.recording_ids)[: params.most_recordings]
         rows = np.isin(drawn.recording_ids, chosen)
@@ -194,13 +171,13 @@ def _reuse(
             groups = _groups(params, context.store(tap), ids)
         told = groups if condition == BASE else None
         measured[condition] = measure_reuse(labels, ids, dictionary.n_features, rng, told)
-    own, random = measured[BASE], measured[_RANDOM]
+    own, random = measured[BASE], measured[RANDOM]
     found.arrays[f"{tap}/{kind}/usage"] = own.histograms
     nulls = {_FLOOR: own.floor, _CEILING: own.ceiling, _HALVES: own.halves}
-    nulls[str(_RANDOM)] = random.distance
+    nulls[str(RANDOM)] = random.distance
     one = Measurement(_distance(kind), own.distance, "", nulls, published="none (P1 §1.3)", tap=tap)
-    place = {_FLOOR: 1.0, _CEILING: 0.0, str(_RANDOM): random.place}
-    shares = {_FLOOR: own.floor_shared, str(_RANDOM): random.shared}
+    place = {_FLOOR: 1.0, _CEILING: 0.0, str(RANDOM): random.place}
+    shares = {_FLOOR: own.floor_shared, str(RANDOM): random.shared}
     more = [
         Measurement(
             f"{kind}: place between ceiling (0) and floor (1)", own.place, "", place, tap=tap
@@ -211,7 +188,7 @@ def _reuse(
         null = {"labels dealt out at random": own.group_floor}
         label = f"distance between groups' usage of {kind}"
         more.append(Measurement(label, own.group_distance, "", null, tap=tap))
-    found.add(tap, kind, _reuse_judgement(params, kind, one, own, random), *more)
+    found.add(_reuse_judgement(params, kind, one, own, random), *more)
 
 
 def _reuse_judgement(
@@ -251,17 +228,17 @@ def _groups(params: ReuseParams, store: ActivationStore, ids: np.ndarray) -> np.
     return None
 
 
-def _clusters(context: Context, params: ReuseParams, tap: str, found: _Found) -> None:
+def _clusters(context: Context, params: ReuseParams, tap: str, found: Gathered) -> None:
     """Do vectors cluster along directions? (METHODS A-21 iv)."""
     statistics, gaps = {}, {}
-    for condition in (BASE, _NOISE, _RANDOM):
+    for condition in (BASE, NOISE, RANDOM):
         values = _drawn(context, params, tap, condition, 0).values
         about = values - values.mean(0)
         rng = named_rng(context.seed, "reuse", tap, "clusters", str(condition))
         statistics[condition] = hopkins(about, rng)
         few = about[rng.permutation(len(about))[:1500]]
         gaps[condition] = gap_statistic(few, min(16, len(few) // 4), rng, 5, 10)
-    others = (_NOISE, _RANDOM)
+    others = (NOISE, RANDOM)
     nulls = {_GAUSSIAN: 0.5, **{str(c): statistics[c] for c in others}}
     one = Measurement(_CLUSTERS, statistics[BASE], "", nulls, tap=tap)
     gap, error = gaps[BASE]
@@ -276,7 +253,7 @@ def _clusters(context: Context, params: ReuseParams, tap: str, found: _Found) ->
         "0.5 is a Gaussian of the same covariance; it holds when it exceeds this, noise and random "
         "weights by 0.03.",
     )
-    found.add(tap, "clusters", judged, more)
+    found.add(judged, more)
 
 
 def _usage_pictures(result: Result, tap: str, kind: str) -> list[Block]:

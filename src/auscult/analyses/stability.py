@@ -21,14 +21,16 @@ from auscult.analyses.base import (
     Split,
 )
 from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
     chosen_dictionary,
-    numbers_table,
+    drawn_moves,
+    page,
     sample,
-    sample_moves,
+    untested,
 )
-from auscult.blocks import Axis, Block, Curve, Series, Table, Text, Verdict
+from auscult.blocks import Axis, Block, Curve, Series, Table, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import StoreError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.concentration import Encoded, encoded
@@ -49,7 +51,6 @@ _LEARNED = "directions learned from Gaussian vectors of the same covariance"
 _STRICT = (_SHAPED, _RANK, _LEARNED)
 _SUBSPACE = "random directions within the data's subspace"
 _PUBLISHED = "about 0.7 (P1 §1.5)"
-_NAN = float("nan")
 _FEWEST = 100
 _TABLE = {
     3: (0.80, 0.96, 0.90, 0.98),
@@ -139,33 +140,27 @@ class Stability(Analysis):
     def run(self, context: Context, params: StabilityParams) -> Result:
         """Match every pair of seeds at every tap."""
         name = _named(context, params.dictionary)
-        measurements: list[Measurement] = []
-        judgements: list[Judgement] = []
-        blocks: list[Block] = []
+        gathered = Gathered()
         for step, tap in enumerate(context.taps):
             fits = _fits(context, params, name, tap)
             if isinstance(fits, str):
-                judgements.append(_untested(params, tap, fits))
+                gathered.judgements.append(_untested(params, tap, fits))
             else:
                 sizes = _sizes(params, fits.n_used)
                 found = {n: _agreement(context, params, tap, fits, n, sizes[-1]) for n in sizes}
                 headline = found[min(params.n_compared, sizes[-1])]
-                measurements += [one for numbers in found.values() for one in numbers]
-                measurements.append(_fidelity(context, tap, fits))
-                judgements.append(_judged(params, tap, headline[0], len(fits.seeds)))
-                blocks += [_over_sizes(tap, found), _usage(tap, fits), _seed_table(tap, fits)]
+                gathered.measurements += [one for numbers in found.values() for one in numbers]
+                gathered.measurements.append(_fidelity(context, tap, fits))
+                gathered.judgements.append(_judged(params, tap, headline[0], len(fits.seeds)))
+                gathered.blocks += [_over_sizes(tap, found), _usage(tap, fits)]
+                gathered.blocks.append(_seed_table(tap, fits))
             context.advance((step + 1) / len(context.taps))
-        blocks.append(_chance_table(context.seed))
-        facts = {"taps": list(context.taps), "dictionary": name}
-        return Result(tuple(measurements), {}, facts, tuple(blocks), tuple(judgements))
+        gathered.blocks.append(_chance_table(context.seed))
+        return gathered.result({"taps": list(context.taps), "dictionary": name})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, agreement over the number compared, usage by seed, chance, all numbers."""
-        blocks: list[Block] = [one.finding() for one in result.judgements]
-        blocks += [Text(_HOW_TO_READ, "How to read this page"), *result.blocks]
-        if result.measurements:
-            blocks.append(numbers_table(result.measurements))
-        return blocks
+        return page(result, _HOW_TO_READ, result.blocks)
 
 
 _HOW_TO_READ = (
@@ -190,8 +185,9 @@ def _named(context: Context, asked: str | None) -> str:
 
 
 def _vectors(context: Context, tap: str, lag: int, most: int, split: Split) -> np.ndarray:
-    store = context.store(tap, BASE, split)
-    return sample_moves(store, lag, most).values if lag else sample(store, most).values
+    if lag:
+        return drawn_moves(context, tap, lag, most, BASE, split).values
+    return sample(context.store(tap, BASE, split), most).values
 
 
 def _fits(context: Context, params: StabilityParams, name: str, tap: str) -> _Fits | str:
@@ -200,7 +196,7 @@ def _fits(context: Context, params: StabilityParams, name: str, tap: str) -> _Fi
     try:
         train = _vectors(context, tap, lag, params.most_vectors, "train")
         test = _vectors(context, tap, lag, params.most_vectors, "test")
-    except StoreError as error:
+    except NOTHING_TO_MEASURE as error:
         return str(error)
     if min(len(train), len(test)) < _FEWEST or not np.ptp(train, axis=0).any():
         return f"only {min(len(train), len(test))} vectors that vary are stored"
@@ -316,9 +312,8 @@ def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -
 
 def _untested(params: StabilityParams, tap: str, why: str) -> Judgement:
     name = f"matched cosine of the {params.n_compared} most used, between seeds"
-    nothing = Measurement(name, _NAN, "", {_SHAPED: _NAN}, None, _PUBLISHED, tap)
     sentence = f"{tap}: whether seeds agree cannot be measured."
-    return Judgement(sentence, nothing, "cannot be tested here", f"{why}.", "P1-05")
+    return untested(sentence, f"{why}.", "P1-05", name, tap, [_SHAPED], _PUBLISHED)
 
 
 def _over_sizes(tap: str, found: Mapping[int, Sequence[Measurement]]) -> Curve:

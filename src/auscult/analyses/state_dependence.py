@@ -9,6 +9,8 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -16,16 +18,21 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import OWN, archetypes_by_lag, numbers_table, sample_moves
-from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Table, Text, Verdict
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    archetypes_by_lag,
+    page,
+    sample_moves,
+    untested,
+)
+from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Table, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import UserError
 from auscult.core.rng import named_rng
 from auscult.measures.directions import Foretold, foretell, gap_interval, recalls
 from auscult.measures.prediction import shuffled_successors
 
-NOISE = Condition(sounds="noise")
-RANDOM = Condition(weights="random")
 _SHUFFLED = "shuffled successors"
 _LINEAR = "read off a linear prediction"
 _MAJORITY = "most frequent archetype"
@@ -74,9 +81,7 @@ class StateDependence(Analysis):
     def run(self, context: Context, params: StateDependenceParams) -> Result:
         """Predict archetypes at every tap and every lag that the spec has archetypes of."""
         lags = dict(sorted(archetypes_by_lag(context).items()))
-        measurements: list[Measurement] = []
-        judgements: list[Judgement] = []
-        arrays: dict[str, np.ndarray] = {}
+        gathered = Gathered()
         rows: list[tuple[Any, ...]] = []
         steps = [(tap, lag, name) for tap in context.taps for lag, name in lags.items()]
         answers: dict[str, dict[int, dict[str, Foretold]]] = {}
@@ -84,27 +89,26 @@ class StateDependence(Analysis):
             found = {case: _case(context, params, tap, lag, name, case) for case in _CASES}
             answers.setdefault(tap, {})[lag] = found
             one = _numbers(context, tap, lag, found)
-            measurements += one
-            judgements += _judgements(params, tap, lag, found, one)
+            gathered.measurements += one
+            gathered.judgements += _judgements(params, tap, lag, found, one)
             rows.append(_row(context, tap, lag, found))
             context.advance((step + 1) / len(steps))
         for tap, by_lag in answers.items():
             if params.reading == "published" and 1 not in lags:
-                judgements.append(_untested(tap, "the spec has no archetypes of lag 1"))
-            arrays |= _arrays(tap, by_lag)
-        judgements.sort(key=lambda judgement: judgement.claim == "")
+                gathered.judgements.append(_untested(tap, "the spec has no archetypes of lag 1"))
+            gathered.arrays |= _arrays(tap, by_lag)
+        gathered.judgements.sort(key=lambda judgement: judgement.claim == "")
         facts = {"taps": list(context.taps), "lags": list(lags), "rows": rows}
         facts |= {"reading": params.reading, "most_vectors": params.most_vectors}
-        return Result(tuple(measurements), arrays, facts, judgements=tuple(judgements))
+        return gathered.result(facts)
 
     def view(self, result: Result) -> list[Block]:
         """Findings, accuracy over the lag with every null, and which archetypes are confused."""
-        blocks: list[Block] = [judgement.finding() for judgement in result.judgements]
-        blocks.append(_guide(result))
+        pictures: list[Block] = []
         for tap in result.facts["taps"]:
-            blocks += [_over_lags(result, tap, "accuracy"), _over_lags(result, tap, "balanced")]
-            blocks += _by_archetype(result, tap)
-        return [*blocks, _lag_table(result), numbers_table(result.measurements)]
+            pictures += [_over_lags(result, tap, "accuracy"), _over_lags(result, tap, "balanced")]
+            pictures += _by_archetype(result, tap)
+        return page(result, _how_to_read(result), [*pictures, _lag_table(result)])
 
 
 def _case(
@@ -130,7 +134,7 @@ def _case(
             rng=rng,
             permuted=case == OWN,
         )
-    except UserError as error:
+    except NOTHING_TO_MEASURE as error:
         return Foretold(str(error))
 
 
@@ -257,14 +261,8 @@ def _against_chance(tap: str, own: Foretold, accuracy: Measurement) -> Judgement
 
 
 def _untested(tap: str, why: str) -> Judgement:
-    nothing = Measurement("accuracy at lag 1", float("nan"), "", {_CHANCE: float("nan")}, tap=tap)
-    return Judgement(
-        f"{tap}: the published accuracy cannot be compared.",
-        nothing,
-        "cannot be tested here",
-        f"{why}.",
-        "P1-14",
-    )
+    sentence = f"{tap}: the published accuracy cannot be compared."
+    return untested(sentence, f"{why}.", "P1-14", "accuracy at lag 1", tap, [_CHANCE])
 
 
 def _row(
@@ -313,8 +311,8 @@ def _arrays(tap: str, by_lag: Mapping[int, Mapping[str, Foretold]]) -> dict[str,
     return arrays
 
 
-def _guide(result: Result) -> Text:
-    return Text(
+def _how_to_read(result: Result) -> str:
+    return (
         "A logistic regression learns, on some recordings, to tell from a response vector which of "
         "the most used archetypes leads on from it, and is asked about other recordings. A right "
         "answer need not mean a law of motion: with a short lag the state has already heard part "
@@ -323,8 +321,7 @@ def _guide(result: Result) -> Text:
         "properties and archetypes of their own: only what exceeds the better of the two is "
         "evidence. Shuffled successors keep the second property alone. The published 5 % is one "
         "archetype in twenty; always naming the most frequent one does better than that.\n\n"
-        f"Up to {result.facts['most_vectors']:,} generators of each condition, evenly spread.",
-        "How to read this page",
+        f"Up to {result.facts['most_vectors']:,} generators of each condition, evenly spread."
     )
 
 

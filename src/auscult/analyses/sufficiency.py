@@ -10,6 +10,8 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -17,10 +19,17 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import Moves, chosen_dictionary, numbers_table, sample_moves
-from auscult.blocks import Axis, Block, Curve, Histogram, Missing, Series, Text, Verdict
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    Moves,
+    chosen_dictionary,
+    drawn_moves,
+    page,
+)
+from auscult.blocks import Axis, Block, Curve, Histogram, Missing, Series, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import AuscultError, StoreError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.rebuilding import (
     AMBIENT,
@@ -37,7 +46,7 @@ from auscult.measures.rebuilding import (
 from auscult.measures.statistics import bootstrap_interval
 from auscult.measures.sufficiency import SMALLEST, error_at, random_error
 
-_CONTROLS = (Condition(weights="random"), Condition(sounds="noise"))
+_CONTROLS = (RANDOM, NOISE)
 _TOLD = {"sound": "every control", "published": AMBIENT}
 _FEWEST = 30
 _NAN = float("nan")
@@ -87,29 +96,25 @@ class Sufficiency(Analysis):
     def run(self, context: Context, params: SufficiencyParams) -> Result:
         """Rebuild test generators at every recorded tap."""
         name = chosen_dictionary(context, params.dictionary, "generators")
-        judgements: list[Judgement] = []
-        measurements: list[Measurement] = []
-        arrays: dict[str, np.ndarray] = {}
+        found = Gathered()
         taps: dict[str, Any] = {}
         for step, tap in enumerate(context.taps):
             study = _study(context, params, name, tap)
-            judgements += [*_errors_judged(study, params), _shape_judged(study, params)]
-            measurements += _others(study)
-            arrays |= {f"{tap}/{key}": values for key, values in study.arrays.items()}
+            found.judgements += [*_errors_judged(study, params), _shape_judged(study, params)]
+            found.measurements += _others(study)
+            found.arrays |= {f"{tap}/{key}": values for key, values in study.arrays.items()}
             taps[tap] = {"reason": study.reason, **study.facts}
             context.advance((step + 1) / len(context.taps))
         facts = {"dictionary": name, "lag": context.lag(name), "taps": taps}
-        every = (*(one.measurement for one in judgements), *measurements)
-        return Result(every, arrays, facts, judgements=tuple(judgements))
+        return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:
         """Findings, errors over the number of atoms, one transition, and every number."""
-        blocks: list[Block] = [one.finding() for one in result.judgements]
-        blocks.append(Text(_HOW_TO_READ, "How to read this page"))
+        pictures: list[Block] = []
         for tap, known in result.facts["taps"].items():
             missing = Missing(f"{tap}: sufficiency", known["reason"])
-            blocks += [missing] if known["reason"] else _pictures(result, tap, known)
-        return [*blocks, numbers_table(result.measurements)]
+            pictures += [missing] if known["reason"] else _pictures(result, tap, known)
+        return page(result, _HOW_TO_READ, pictures)
 
 
 _HOW_TO_READ = (
@@ -141,7 +146,7 @@ def _study(context: Context, params: SufficiencyParams, name: str, tap: str) -> 
     try:
         train, test = _moves(context, params, name, tap, BASE)
         found = context.dictionaries(name, tap)[0]
-    except AuscultError as error:
+    except NOTHING_TO_MEASURE as error:
         return _Study(tap, str(error))
     rng = named_rng(context.seed, "sufficiency", tap)
     sizes = (params.n_top, params.n_picks, params.n_draws, params.most_pursued)
@@ -177,7 +182,7 @@ def _elsewhere(
         try:
             train, test = _moves(context, params, name, tap, condition)
             dictionary = context.dictionaries(name, tap, condition)[0]
-        except AuscultError:
+        except NOTHING_TO_MEASURE:
             continue
         atoms = by_usage(dictionary, train.values)
         some = test.values[:: max(1, -(-len(test.values) // params.most_pursued))]
@@ -189,11 +194,11 @@ def _elsewhere(
 def _moves(
     context: Context, params: SufficiencyParams, name: str, tap: str, condition: Condition
 ) -> tuple[Moves, Moves]:
-    lag = context.lag(name)
-    train = sample_moves(context.store(tap, condition, "train"), lag, params.most_vectors)
-    test = sample_moves(context.store(tap, condition, "test"), lag, params.most_vectors)
+    lag, most = context.lag(name), params.most_vectors
+    train = drawn_moves(context, tap, lag, most, condition, "train")
+    test = drawn_moves(context, tap, lag, most, condition, "test")
     if min(len(train.values), len(test.values)) < _FEWEST:
-        raise StoreError(
+        raise NothingToMeasureError(
             f"only {len(train.values)} training and {len(test.values)} test generators move; "
             f"record at least {_FEWEST} of each"
         )
@@ -260,14 +265,8 @@ def _random(study: _Study, params: SufficiencyParams, n: int) -> Judgement:
         value = errors.pop(AMBIENT)
         others |= errors
     published = params.reading == "published"
-    measured = Measurement(
-        f"error of {n} random directions",
-        value,
-        "",
-        others,
-        published="0.43 (P1, Fig. 7a)",
-        tap=study.tap,
-    )
+    name, told = f"error of {n} random directions", "0.43 (P1, Fig. 7a)"
+    measured = Measurement(name, value, "", others, None, told, study.tap)
     return _judged(
         study,
         measured,

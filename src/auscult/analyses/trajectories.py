@@ -1,7 +1,7 @@
 """How do response vectors move for a sine, for the sounds in question and for white noise?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
     Analysis,
     Condition,
     Context,
@@ -18,7 +19,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import OWN, numbers_table
+from auscult.analyses.reading import NOTHING_TO_MEASURE, OWN, Gathered, page, untested
 from auscult.blocks import (
     Animation,
     Axis,
@@ -28,11 +29,10 @@ from auscult.blocks import (
     Missing,
     Series,
     SmallMultiples,
-    Text,
     Verdict,
 )
 from auscult.core.config import Config
-from auscult.core.errors import AudioError, UserError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.dynamics import Plane
 from auscult.measures.paths import (
@@ -52,12 +52,12 @@ from auscult.measures.paths import (
 from auscult.sounds.derived import phase_randomised
 from auscult.store.index import ClipRecord
 
-_SINE, _REAL, _NOISE = "sine", "real sounds", "white noise"
-_INPUTS = {_REAL: BASE, _SINE: Condition(sounds="sine"), _NOISE: Condition(sounds="noise")}
-_RANDOM = "random weights"
+_SINE, _REAL, _WHITE = "sine", "real sounds", "white noise"
+_INPUTS = {_REAL: BASE, _SINE: Condition(sounds="sine"), _WHITE: NOISE}
+_DRAWN = "random weights"
 _PHASES = "its phases randomised"
-_WEIGHTS: dict[str, ControlWeights] = {OWN: "trained", _RANDOM: "random", _PHASES: "trained"}
-_NULLS = ((_REAL, _RANDOM), (_REAL, _PHASES))
+_WEIGHTS: dict[str, ControlWeights] = {OWN: "trained", _DRAWN: "random", _PHASES: "trained"}
+_NULLS = ((_REAL, _DRAWN), (_REAL, _PHASES))
 _RATIO = "roughness of real sounds relative to white noise"
 _PUBLISHED = "smooth for a sine, mostly for music, jagged for noise (P1, Fig. 9)"
 _FORMULA = "closed form of a linear layer"
@@ -114,59 +114,48 @@ class Trajectories(Analysis):
     @classmethod
     def controls(cls, params: TrajectoryParams) -> tuple[Condition, ...]:  # noqa: ARG003
         """A sine and white noise; random weights hear the same stretches."""
-        return _INPUTS[_SINE], _INPUTS[_NOISE]
+        return _INPUTS[_SINE], _INPUTS[_WHITE]
 
     def run(self, context: Context, params: TrajectoryParams) -> Result:
         """Follow the paths of the three inputs at every recorded tap."""
-        measurements: list[Measurement] = []
-        judgements: list[Judgement] = []
-        arrays: dict[str, np.ndarray] = {}
-        blocks: list[Block] = []
+        found = Gathered()
         for step, tap in enumerate(context.taps):
             try:
-                numbers, measured = _at_tap(context, params, tap, arrays, blocks)
-            except UserError as error:
-                judgements.append(_untested(tap, str(error)))
-                blocks.append(Missing(f"{tap}: trajectories", str(error)))
-                measurements.append(judgements[-1].measurement)
+                numbers, measured = _at_tap(context, params, tap, found)
+            except NOTHING_TO_MEASURE as error:
+                found.add(_untested(tap, str(error)))
+                found.blocks.append(Missing(f"{tap}: trajectories", str(error)))
                 continue
-            measurements += numbers
-            judgements.append(_judgement(params, tap, numbers, measured))
+            found.measurements += numbers
+            found.judgements.append(_judgement(params, tap, numbers, measured))
             context.advance((step + 1) / len(context.taps))
-        facts = {"taps": list(context.taps), **params.model_dump(mode="json")}
-        return Result(tuple(measurements), arrays, facts, tuple(blocks), tuple(judgements))
+        return found.result({"taps": list(context.taps), **params.model_dump(mode="json")})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, the three animations, still pictures, turning angles, numbers."""
-        blocks: list[Block] = [judgement.finding() for judgement in result.judgements]
-        blocks.append(
-            Text(
-                "Each frame's response vector is a point; the plane shows the two directions in "
-                "which real sounds vary most, the same for every input. Play a sound and watch: a "
-                "sine should run round a closed curve, noise should jump. Roughness is 0 when "
-                "every step equals the last, 2 when steps, and 3 when states, have nothing to do "
-                "with each other, 4 when each step undoes the last. A linear layer gives a sine of "
-                "frequency f the roughness 2 − 2 cos(2π f h), h being the time between frames: a "
-                "higher pitch alone is rougher. Random weights and random phases keep the spectrum "
-                "of the sound; what they share is no discovery of the trained layer.\n\n"
-                f"Up to {result.facts['n_clips']} stretches of each input, of "
-                f"{result.facts['stretch_s']:g} s or 64 frames, all at "
-                f"{result.facts['level_db']:g} dB re full scale; sounds are played as they are.",
-                "How to read this page",
-            )
+        how_to_read = (
+            "Each frame's response vector is a point; the plane shows the two directions in "
+            "which real sounds vary most, the same for every input. Play a sound and watch: a "
+            "sine should run round a closed curve, noise should jump. Roughness is 0 when "
+            "every step equals the last, 2 when steps, and 3 when states, have nothing to do "
+            "with each other, 4 when each step undoes the last. A linear layer gives a sine of "
+            "frequency f the roughness 2 − 2 cos(2π f h), h being the time between frames: a "
+            "higher pitch alone is rougher. Random weights and random phases keep the spectrum "
+            "of the sound; what they share is no discovery of the trained layer.\n\n"
+            f"Up to {result.facts['n_clips']} stretches of each input, of "
+            f"{result.facts['stretch_s']:g} s or 64 frames, all at "
+            f"{result.facts['level_db']:g} dB re full scale; sounds are played as they are."
         )
-        blocks += result.blocks
         known = [tap for tap in result.facts["taps"] if f"{tap}/{_REAL}/{OWN}" in result.arrays]
-        blocks += [_turning(result, tap) for tap in known]
-        return [*blocks, numbers_table(result.measurements)]
+        pictures = [*result.blocks, *(_turning(result, tap) for tap in known)]
+        return page(result, how_to_read, pictures)
 
 
 def _at_tap(
     context: Context,
     params: TrajectoryParams,
     tap: str,
-    arrays: dict[str, np.ndarray],
-    blocks: list[Block],
+    gathered: Gathered,
 ) -> tuple[list[Measurement], dict[tuple[str, str], PathMeasures]]:
     stretches = {name: _stretches(context, params, tap, name) for name in _INPUTS}
     time = context.time(tap)
@@ -186,9 +175,10 @@ def _at_tap(
             found = measure_paths(values, planes[weights], apart, still)
             power.setdefault(weights, found.step_power)
             measured[name, variant] = found
-            arrays[f"{tap}/{name}/{variant}"] = found.turning_shares
-    blocks += _animations(context, params, tap, stretches, shown, planes["trained"])
-    blocks.append(_closeups(params, tap, shown, planes, float(time.hop / time.sample_rate)))
+            gathered.arrays[f"{tap}/{name}/{variant}"] = found.turning_shares
+    gathered.blocks += _animations(context, params, tap, stretches, shown, planes["trained"])
+    hop_s = float(time.hop / time.sample_rate)
+    gathered.blocks.append(_closeups(params, tap, shown, planes, hop_s))
     return _numbers(context, tap, stretches, measured), measured
 
 
@@ -196,7 +186,7 @@ def _stretches(context: Context, params: TrajectoryParams, tap: str, name: str) 
     """The loudest stretch of each of some clips, brought to the common level.
 
     Raises:
-        AudioError: Every clip is silent.
+        NothingToMeasureError: Every clip is silent.
     """
     time, found = context.time(tap), []
     n_samples = max(round(params.stretch_s * time.sample_rate), int(64 * time.hop))
@@ -209,7 +199,7 @@ def _stretches(context: Context, params: TrajectoryParams, tap: str, name: str) 
             f0_hz = float(clip.labels["f0_hz"] or 0) if name == _SINE else 0.0
             found.append(_Heard(clip.clip_id, clip.recording_id, f0_hz, stretch))
     if not found:
-        raise AudioError(f"every clip of {name} is silent")
+        raise NothingToMeasureError(f"every clip of {name} is silent")
     return found
 
 
@@ -218,7 +208,7 @@ def _clips(context: Context, tap: str, name: str, most: int) -> list[ClipRecord]
     condition = _INPUTS[name]
     store = context.store(tap, condition, "test" if condition == BASE else None)
     clips = list({clip.recording_id: clip for clip in reversed(store.clips)}.values())[::-1]
-    if name == _NOISE:
+    if name == _WHITE:
         clips = [clip for clip in clips if clip.labels.get("colour") == "white"] or clips
     spread = np.linspace(0, len(clips) - 1, min(most, len(clips))).astype(np.int64)
     return [clips[i] for i in spread]
@@ -240,7 +230,7 @@ def _numbers(
     measured: Mapping[tuple[str, str], PathMeasures],
 ) -> list[Measurement]:
     """The ratio that is judged, then four measures of each input with their nulls."""
-    pairs = {name: (measured[_REAL, name], measured[_NOISE, name]) for name in _WEIGHTS}
+    pairs = {name: (measured[_REAL, name], measured[_WHITE, name]) for name in _WEIGHTS}
     ratios = {name: real.roughness / noise.roughness for name, (real, noise) in pairs.items()}
     value, own = ratios.pop(OWN), pairs.pop(OWN)
     ids = np.array([one.recording_id for one in stretches[_REAL]])
@@ -273,8 +263,8 @@ def _numbers(
     }
     closed = float(np.mean([sine_roughness(one.f0_hz, hop_s) for one in stretches[_SINE]]))
     for (told, unit), read in kinds.items():
-        for source in (_SINE, _REAL, _NOISE):
-            nulls = {variant: read(measured[source, variant]) for variant in (_RANDOM, _PHASES)}
+        for source in (_SINE, _REAL, _WHITE):
+            nulls = {variant: read(measured[source, variant]) for variant in (_DRAWN, _PHASES)}
             nulls |= {other: read(measured[other, OWN]) for other in _INPUTS if other != source}
             if (told, source) == ("path roughness", _SINE):
                 nulls[_FORMULA] = closed
@@ -290,9 +280,9 @@ def _judgement(
     measured: Mapping[tuple[str, str], PathMeasures],
 ) -> Judgement:
     ratio, beyond = numbers[:2]
-    sine, real, noise = (measured[name, OWN].roughness for name in (_SINE, _REAL, _NOISE))
+    sine, real, noise = (measured[name, OWN].roughness for name in (_SINE, _REAL, _WHITE))
     if not np.isfinite(sine + real + noise):
-        return _untested(tap, "the paths of one of the inputs stand still", ratio)
+        return _unjudged(tap, "the paths of one of the inputs stand still", ratio)
     sentence = (
         f"{tap}: roughness is {sine:.3g} for the sine, {real:.3g} for real sounds and "
         f"{noise:.3g} for white noise."
@@ -303,12 +293,12 @@ def _judgement(
     if ordered and params.reading == "published":
         verdict = "holds"
     elif ordered and beyond.interval is None:
-        return _untested(tap, "it takes two recordings, and controls that move", ratio)
+        return _unjudged(tap, "it takes two recordings, and controls that move", ratio)
     elif ordered and beyond.interval is not None:
         beats = beyond.value < -_MARGIN and beyond.interval[1] < 0
         verdict = "holds" if beats else "explained by control"
         reason += (
-            f" Relative to noise, real sounds are to be smoother than through {_RANDOM} and than "
+            f" Relative to noise, real sounds are to be smoother than through {_DRAWN} and than "
             "with random phases, by 0.02 and by more than the 95 % interval over recordings."
         )
     elif sine > real:
@@ -316,10 +306,14 @@ def _judgement(
     return Judgement(sentence, ratio, verdict, reason, "P1-16")
 
 
-def _untested(tap: str, why: str, numbers: Measurement | None = None) -> Judgement:
-    nothing = Measurement(_RATIO, float("nan"), "", {_RANDOM: float("nan")}, tap=tap)
+def _untested(tap: str, why: str) -> Judgement:
     sentence = f"{tap}: the order of roughness cannot be judged."
-    return Judgement(sentence, numbers or nothing, "cannot be tested here", f"{why}.", "P1-16")
+    return untested(sentence, f"{why}.", "P1-16", _RATIO, tap, [_DRAWN])
+
+
+def _unjudged(tap: str, why: str, ratio: Measurement) -> Judgement:
+    """What was measured and says nothing of the order."""
+    return replace(_untested(tap, why), measurement=ratio)
 
 
 def _animations(
@@ -334,7 +328,7 @@ def _animations(
     real = shown[_REAL, OWN].values
     lively = np.sort(np.argsort(-real.var(axis=0), kind="stable")[:_N_LANES])
     found, rate = [], context.time(tap).sample_rate
-    for name in (_SINE, _REAL, _NOISE):
+    for name in (_SINE, _REAL, _WHITE):
         path, one = shown[name, OWN], stretches[name][0]
         every = -(-len(path.values) // params.most_points)
         drawn = path.values[::every]
@@ -371,7 +365,7 @@ def _closeups(
     curves = []
     n_frames = max(round(params.closeup_s / hop_s), 32)
     for variant in _WEIGHTS:
-        for name in (_SINE, _REAL, _NOISE):
+        for name in (_SINE, _REAL, _WHITE):
             values = shown[name, variant].values
             first = max(0, (len(values) - n_frames) // 2)
             part = fitted_width(values[first : first + n_frames])
@@ -386,7 +380,7 @@ def _closeups(
 
 def _turning(result: Result, tap: str) -> Histogram:
     series = []
-    for name, variant in ((_REAL, OWN), (_SINE, OWN), (_NOISE, OWN), *_NULLS):
+    for name, variant in ((_REAL, OWN), (_SINE, OWN), (_WHITE, OWN), *_NULLS):
         told = name if variant == OWN else f"{name}, {variant}"
         shares = result.arrays[f"{tap}/{name}/{variant}"]
         series.append(Series(told, shares, control=variant != OWN))

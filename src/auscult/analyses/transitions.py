@@ -12,6 +12,8 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -19,10 +21,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import OWN, archetypes_by_lag, numbers_table
-from auscult.blocks import Axis, Block, Graph, Heatmap, Text, Verdict
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    archetypes_by_lag,
+    page,
+)
+from auscult.blocks import Axis, Block, Graph, Heatmap, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import StoreError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.directions import direction_name, top_directions
@@ -30,8 +37,6 @@ from auscult.measures.dynamics import moving
 from auscult.measures.transitions import Transitions, transitions_in
 from auscult.store.source import VectorSource
 
-NOISE = Condition(sounds="noise")
-RANDOM = Condition(weights="random")
 SHUFFLED = "order shuffled within clips"
 _NAN = float("nan")
 _FEWEST = 200
@@ -93,29 +98,24 @@ class TransitionsOfDirections(Analysis):
     def run(self, context: Context, params: TransitionParams) -> Result:
         """Count at every tap, for archetypes of every lag and for features."""
         kinds = _kinds(context)
-        measurements: list[Measurement] = []
-        judgements: list[Judgement] = []
-        blocks: list[Block] = []
+        gathered = Gathered()
         steps = [(tap, kind) for tap in context.taps for kind in kinds]
         for step, (tap, kind) in enumerate(steps):
             with_conditions = kind.lag in (0, kinds[0].lag)
             found = _measured(context, params, tap, kind, with_conditions)
-            judgements.append(_judged(params, tap, kind, found))
+            judged = _judged(params, tap, kind, found)
+            gathered.judgements.append(judged)
             if OWN in found:
                 dictionary = context.dictionaries(kind.name, tap)[0]
-                measurements.append(judgements[-1].measurement)
-                blocks += _pictures(params, tap, kind, found[OWN], dictionary)
+                gathered.measurements.append(judged.measurement)
+                gathered.blocks += _pictures(params, tap, kind, found[OWN], dictionary)
             context.advance((step + 1) / len(steps))
         facts = {"taps": list(context.taps), "dictionaries": [kind.name for kind in kinds]}
-        return Result(tuple(measurements), {}, facts, tuple(blocks), tuple(judgements))
+        return gathered.result(facts)
 
     def view(self, result: Result) -> list[Block]:
         """Findings, the matrix and the graph of each kind, and all numbers."""
-        blocks: list[Block] = [one.finding() for one in result.judgements]
-        blocks += [Text(_HOW_TO_READ, "How to read this page"), *result.blocks]
-        if result.measurements:
-            blocks.append(numbers_table(result.measurements))
-        return blocks
+        return page(result, _HOW_TO_READ, result.blocks)
 
 
 _HOW_TO_READ = (
@@ -151,7 +151,7 @@ def _measured(
         try:
             store = context.store(tap, condition, "test")
             source: VectorSource = store.generators(kind.lag) if kind.lag else store
-        except StoreError:
+        except NOTHING_TO_MEASURE:
             continue
         if source.n_vectors < _FEWEST or not moving(source.rows(_spread(source)))[0].any():
             continue

@@ -11,6 +11,8 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
+    NOISE,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -19,14 +21,19 @@ from auscult.analyses.base import (
     Result,
 )
 from auscult.analyses.reading import (
+    FEWEST_MOVES,
+    NOTHING_TO_MEASURE,
     OWN,
+    Gathered,
     Moves,
     archetypes_by_lag,
     chosen_dictionary,
+    drawn_moves,
     moves_or_reason,
-    numbers_table,
+    page,
+    untested,
 )
-from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Text, Verdict
+from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
@@ -41,9 +48,6 @@ from auscult.measures.usage import (
     usage_summary,
 )
 
-NOISE = Condition(sounds="noise")
-RANDOM = Condition(weights="random")
-_NAN = float("nan")
 _DEFINITIONS = {
     "top": "share of transitions with the archetype on top",
     "strong": "share of transitions of which it carries a quarter of the norm",
@@ -103,15 +107,6 @@ class _Seen:
         return used
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What one tap at one lag has to say."""
-
-    measurements: list[Measurement]
-    judgements: list[Judgement]
-    blocks: list[Block]
-
-
 @ANALYSES.register("usage")
 class UsageOfArchetypes(Analysis):
     """Usage of archetypes by three definitions, and their redundancy.
@@ -139,30 +134,21 @@ class UsageOfArchetypes(Analysis):
         if params.dictionary is not None:
             name = chosen_dictionary(context, params.dictionary, "generators")
             names = {context.lag(name): name}
-        measurements: list[Measurement] = []
-        judgements: list[Judgement] = []
-        blocks: list[Block] = []
+        found = Gathered()
         steps = [(tap, lag) for tap in context.taps for lag in names]
         for step, (tap, lag) in enumerate(steps):
             with_conditions = lag == next(iter(names))
-            found = _look(context, params, names[lag], tap, lag, with_conditions)
-            if isinstance(found, str):
-                judgements += _untested(tap, lag, found)
-            else:
-                measurements += found.measurements
-                judgements += found.judgements
-                blocks += found.blocks
+            try:
+                _look(context, params, names[lag], tap, lag, with_conditions, found)
+            except NOTHING_TO_MEASURE as error:
+                found.judgements += _untested(tap, lag, str(error))
             context.advance((step + 1) / len(steps))
         facts = {"taps": list(context.taps), "lags": list(names), "dictionaries": [*names.values()]}
-        return Result(tuple(measurements), {}, facts, tuple(blocks), tuple(judgements))
+        return found.result(facts)
 
     def view(self, result: Result) -> list[Block]:
         """Findings, sorted usage, likeness, the two least alike, and all numbers."""
-        blocks: list[Block] = [one.finding() for one in result.judgements]
-        blocks += [Text(_HOW_TO_READ, "How to read this page"), *result.blocks]
-        if result.measurements:
-            blocks.append(numbers_table(result.measurements))
-        return blocks
+        return page(result, _HOW_TO_READ, result.blocks)
 
 
 _HOW_TO_READ = (
@@ -177,12 +163,17 @@ _HOW_TO_READ = (
 
 
 def _look(
-    context: Context, params: UsageParams, name: str, tap: str, lag: int, with_conditions: bool
-) -> _Found | str:
-    own = moves_or_reason(context, tap, lag, params.most_vectors)
-    train = moves_or_reason(context, tap, lag, params.most_vectors, BASE, "train")
-    if isinstance(own, str) or isinstance(train, str):
-        return own if isinstance(own, str) else str(train)
+    context: Context,
+    params: UsageParams,
+    name: str,
+    tap: str,
+    lag: int,
+    with_conditions: bool,
+    found: Gathered,
+) -> None:
+    """Everything about one tap and lag."""
+    own = drawn_moves(context, tap, lag, params.most_vectors, fewest=FEWEST_MOVES)
+    train = drawn_moves(context, tap, lag, params.most_vectors, BASE, "train", FEWEST_MOVES)
     seeds = context.dictionaries(name, tap)
     seen = {OWN: _see(params, seeds[0], own.values)}
     if with_conditions:
@@ -200,9 +191,9 @@ def _look(
     numbers = _numbers(context, tap, lag, seen, own)
     likeness = _likeness(context, params.n_compared, tap, lag, seen, train)
     where = f"{tap}, lag {lag}"
-    judged = [_few(params, where, seen, numbers), _unlike(params, where, likeness[0])]
-    shown = [*_curves(where, seen), *_pictures(params, where, seen)]
-    return _Found([*numbers, *likeness], judged, shown)
+    found.judgements += [_few(params, where, seen, numbers), _unlike(params, where, likeness[0])]
+    found.measurements += [*numbers, *likeness]
+    found.blocks += [*_curves(where, seen), *_pictures(params, where, seen)]
 
 
 def _see(params: UsageParams, dictionary: Dictionary, values: np.ndarray) -> _Seen:
@@ -316,12 +307,12 @@ def _unlike(params: UsageParams, where: str, one: Measurement) -> Judgement:
 
 def _untested(tap: str, lag: int, why: str) -> list[Judgement]:
     """Both claims, where there is nothing to judge them by."""
-    judged = []
-    for claim, name in (("P1-07", _SUMMARIES["n90"]), ("P1-08", "mean cosine")):
-        nothing = Measurement(f"lag {lag}: {name}", _NAN, "", {SUBSPACE: _NAN}, tap=tap)
-        sentence = f"{tap}, lag {lag}: the usage of archetypes cannot be measured."
-        judged.append(Judgement(sentence, nothing, "cannot be tested here", f"{why}.", claim))
-    return judged
+    sentence = f"{tap}, lag {lag}: the usage of archetypes cannot be measured."
+    told = (("P1-07", _SUMMARIES["n90"]), ("P1-08", "mean cosine"))
+    return [
+        untested(sentence, f"{why}.", claim, f"lag {lag}: {name}", tap, [SUBSPACE])
+        for claim, name in told
+    ]
 
 
 def _curves(where: str, seen: Mapping[str, _Seen]) -> list[Block]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from auscult.analyses.base import (
     ANALYSES,
-    BASE,
+    NOISE,
     Analysis,
     Condition,
     Context,
@@ -18,10 +18,16 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import chosen_dictionary, numbers_table, sample_moves
-from auscult.blocks import Axis, Bars, Block, Curve, Missing, Series, Text, Verdict
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    chosen_dictionary,
+    drawn_moves,
+    missing_blocks,
+    page,
+)
+from auscult.blocks import Axis, Bars, Block, Curve, Series, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import AuscultError
 from auscult.core.rng import named_rng
 from auscult.measures.concentration import (
     Concentration,
@@ -31,9 +37,8 @@ from auscult.measures.concentration import (
 )
 from auscult.measures.dynamics import generator_autocorrelation
 
-TRAINED, RANDOM, SHUFFLED = "trained", "random", "shuffled"
+TRAINED, DRAWN, SHUFFLED = "trained", "random", "shuffled"
 RANDOM_MATCHED, RARE, RARE_MATCHED, TAIL = "random-matched", "rare", "rare-matched", "tail"
-NOISE = Condition(sounds="noise")
 _WEIGHTS: tuple[ControlWeights, ...] = (
     "random",
     "shuffled",
@@ -44,7 +49,7 @@ _WEIGHTS: tuple[ControlWeights, ...] = (
 )
 _TOLD = {
     TRAINED: "trained",
-    RANDOM: "random",
+    DRAWN: "random",
     SHUFFLED: "shuffled",
     RANDOM_MATCHED: "random, singular values matched",
     RARE: "handcrafted for rare shapes",
@@ -101,37 +106,29 @@ class WeightsControl(Analysis):
     def run(self, context: Context, params: WeightsControlParams) -> Result:
         """Measure every condition at every recorded tap."""
         name = chosen_dictionary(context, params.dictionary, "generators")
-        judgements: list[Judgement] = []
-        measurements: list[Measurement] = []
-        arrays: dict[str, np.ndarray] = {}
-        missing: list[tuple[str, str, str]] = []
+        gathered = Gathered()
         for step, tap in enumerate(context.taps):
             heard = {w: _heard(context, params, name, tap, w) for w in (TRAINED, *_WEIGHTS)}
             seeds = _seeds(context, params, name, tap)
-            judgements += [
+            gathered.judgements += [
                 _concentrated(params, tap, heard, seeds),
                 _coherent(context, params, tap, heard),
             ]
-            measurements += _figures(tap, heard)
+            gathered.measurements += _figures(tap, heard)
             for weights, one in heard.items():
                 if one.found is None:
-                    missing.append((tap, _TOLD[weights], one.reason))
+                    gathered.missing.append((tap, _TOLD[weights], one.reason))
                 else:
                     shares = np.sort(one.found.coded.usage.top)[::-1]
-                    arrays[f"{tap}/{_TOLD[weights]}"] = np.cumsum(shares)
+                    gathered.arrays[f"{tap}/{_TOLD[weights]}"] = np.cumsum(shares)
             context.advance((step + 1) / len(context.taps))
-        facts = {"taps": list(context.taps), "dictionary": name, "missing": missing}
-        every = (*(one.measurement for one in judgements), *measurements)
-        return Result(every, arrays, facts, judgements=tuple(judgements))
+        taps, missing = list(context.taps), gathered.missing
+        return gathered.judged_first({"taps": taps, "dictionary": name, "missing": missing})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, usage of every condition, and every number."""
-        blocks: list[Block] = [one.finding() for one in result.judgements]
-        blocks.append(Text(_HOW_TO_READ, "How to read this page"))
-        for tap in result.facts["taps"]:
-            blocks += _pictures(result, tap)
-        blocks += [Missing(f"{tap}: {what}", why) for tap, what, why in result.facts["missing"]]
-        return [*blocks, numbers_table(result.measurements)]
+        pictures = [one for tap in result.facts["taps"] for one in _pictures(result, tap)]
+        return page(result, _HOW_TO_READ, [*pictures, *missing_blocks(result)])
 
 
 _HOW_TO_READ = (
@@ -165,15 +162,13 @@ def _heard(
 ) -> _Heard:
     condition = Condition(weights=weights)  # type: ignore[arg-type]
     try:
-        store = context.store(tap, condition, "test")
-        moves = sample_moves(store, context.lag(name), params.most_vectors)
-        rms = root_mean_square(moves.values, moves.still_share)
-        if len(moves.values) < _FEWEST:
-            return _Heard(f"only {len(moves.values)} of the drawn generators move", rms=rms)
+        lag, most, told = context.lag(name), params.most_vectors, "of the drawn generators"
+        moves = drawn_moves(context, tap, lag, most, condition, fewest=_FEWEST, told=told)
         dictionary = context.dictionaries(name, tap, condition)[0]
         coherence = _coherence(context, params, tap, condition)
-    except AuscultError as error:
+    except NOTHING_TO_MEASURE as error:
         return _Heard(str(error))
+    rms = root_mean_square(moves.values, moves.still_share)
     rng = named_rng(context.seed, "weights-control", tap, weights)
     found = concentration(dictionary, moves.values, moves.recording_ids, rng)
     return _Heard("", found, coherence, rms)
@@ -193,10 +188,9 @@ def _coherence(
 def _seeds(context: Context, params: WeightsControlParams, name: str, tap: str) -> dict[str, float]:
     """N90 of the trained layer's archetypes under the other seeds."""
     try:
-        store = context.store(tap, BASE, "test")
-        moves = sample_moves(store, context.lag(name), params.most_vectors)
-        others = context.dictionaries(name, tap)[1:] if len(moves.values) >= _FEWEST else []
-    except AuscultError:
+        moves = drawn_moves(context, tap, context.lag(name), params.most_vectors, fewest=_FEWEST)
+        others = context.dictionaries(name, tap)[1:]
+    except NOTHING_TO_MEASURE:
         return {}
     rng = named_rng(context.seed, "weights-control", tap, "seeds")
     return {
@@ -214,10 +208,10 @@ def _concentrated(
     """Trained and random use as few archetypes, handcrafted filters more (P1-11)."""
     matched, plain = (
         _ordered(params, heard, RANDOM_MATCHED, RARE_MATCHED),
-        _ordered(params, heard, RANDOM, RARE),
+        _ordered(params, heard, DRAWN, RARE),
     )
     sound = params.reading == "sound"
-    random, rare = (RANDOM_MATCHED, RARE_MATCHED) if sound else (RANDOM, RARE)
+    random, rare = (RANDOM_MATCHED, RARE_MATCHED) if sound else (DRAWN, RARE)
     verdict: Verdict = "does not hold"
     if (matched if sound else plain) is None:
         verdict = "cannot be tested here"
@@ -280,9 +274,9 @@ def _coherent(
 ) -> Judgement:
     """Handcrafted filters move less coherently (P1-11)."""
     sound = params.reading == "sound"
-    random, rare = (RANDOM_MATCHED, RARE_MATCHED) if sound else (RANDOM, RARE)
+    random, rare = (RANDOM_MATCHED, RARE_MATCHED) if sound else (DRAWN, RARE)
     trained, drawn, made = (heard[weights].coherence for weights in (TRAINED, random, rare))
-    plain = min(trained, heard[RANDOM].coherence) - heard[RARE].coherence > params.margin
+    plain = min(trained, heard[DRAWN].coherence) - heard[RARE].coherence > params.margin
     verdict: Verdict = "does not hold"
     if not np.isfinite([trained, drawn, made]).all():
         verdict = "cannot be tested here"
@@ -293,7 +287,7 @@ def _coherent(
     controls = {_TOLD[w]: one.coherence for w, one in heard.items() if w != TRAINED}
     try:
         controls[_ON_NOISE] = _coherence(context, params, tap, NOISE)
-    except AuscultError:
+    except NOTHING_TO_MEASURE:
         controls[_ON_NOISE] = _NAN
     return Judgement(
         f"{tap}: successive generators have a mean cosine of {trained:.2f} with trained weights, "
@@ -335,7 +329,7 @@ def _figures(tap: str, heard: Mapping[str, _Heard]) -> list[Measurement]:
             value,
             "",
             {_TOLD[w]: values[name] for w, values in known.items() if w != TRAINED}
-            or {_TOLD[RANDOM]: _NAN},
+            or {_TOLD[DRAWN]: _NAN},
             tap=tap,
         )
         for name, value in known[TRAINED].items()

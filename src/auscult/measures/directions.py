@@ -168,7 +168,9 @@ def foretell(
     kept = kept[counts[kept] > 0]
     inside = np.isin(labels, kept)
     if inside.sum() < _FEWEST:
-        raise NothingToMeasureError(f"only {int(inside.sum())} generators are left; record more frames")
+        raise NothingToMeasureError(
+            f"only {int(inside.sum())} generators are left; record more frames"
+        )
     states, generators = states[inside], generators[inside]
     recordings = recording_ids[inside]
     rank = np.zeros(len(counts), dtype=np.int64)

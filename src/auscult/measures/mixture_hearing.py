@@ -83,7 +83,9 @@ def draw_mixtures(
     """
     fastest_hz = min(_FASTEST_HZ, frame_rate / 4)
     if fastest_hz <= _SLOWEST_HZ:
-        raise NothingToMeasureError(f"{frame_rate:.3g} frames a second are too few to follow modulations")
+        raise NothingToMeasureError(
+            f"{frame_rate:.3g} frames a second are too few to follow modulations"
+        )
     params = Mixtures.Params(
         n=n,
         seconds=seconds,
@@ -193,7 +195,9 @@ def hear_mixtures(
         for kind, acts, counts in heard:
             known = counts > 0
             if min(known[held_out].sum(), known[~held_out].sum()) < _LEAST_BINS:
-                raise NothingToMeasureError("a mixture gives too few frames to regress on: make it longer")
+                raise NothingToMeasureError(
+                    "a mixture gives too few frames to regress on: make it longer"
+                )
             for place, into in ((i, fits), ((i + 1) % n, crossed)):
                 told, hz = material.envelopes[place][known], material.f_hz[place]
                 into[kind].append(fit_mixture(acts[known], told, hz, held_out[known]))

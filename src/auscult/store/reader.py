@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float32, Int, Int64
 
-from auscult.core.errors import StoreError, UnknownNameError
+from auscult.core.errors import NoVectorsError, StoreError, UnknownNameError
 from auscult.core.timebase import TimeBase
 from auscult.store.columns import ShardTable
 from auscult.store.generators import GeneratorView

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from auscult.core.errors import StoreError
+from auscult.core.errors import NoVectorsError, StoreError
 from auscult.store.precision import as_float32
 
 WIDEST_MATRIX = 2048
