@@ -149,15 +149,8 @@ def following(
     best_hz = np.stack([fit.f_hz[row] for fit, row in zip(fits, best, strict=True)])
     followed_hz = np.where(selectivity >= selective, best_hz, np.nan)
     centres_hz, present = _bands([fit.f_hz for fit in fits], octaves)
-    n_units = best.shape[1]
-    centre, recall = np.full(n_units, np.nan), np.zeros(n_units)
     moved = variance >= usual
-    for middle, there in zip(centres_hz, present, strict=True):
-        hits = np.abs(np.log2(followed_hz[there] / middle)) <= octaves / 2
-        asked = moved[there].sum(axis=0)
-        found = (hits & moved[there]).sum(axis=0) / np.maximum(asked, 1)
-        better = (asked >= _LEAST_IN_BAND) & ((found > recall) | np.isnan(centre))
-        centre[better], recall[better] = middle, found[better]
+    centre, recall = _best_band(followed_hz, moved, centres_hz, present, octaves)
     near = np.abs(np.log2(followed_hz / centre)) <= 0.5
     followed = np.isfinite(followed_hz).sum(axis=0)
     precision = near.sum(axis=0) / np.maximum(followed, 1)
@@ -171,6 +164,25 @@ def following(
         (recall >= share) & (precision >= share),
         _winner_share(heard, [fit.f_hz for fit in fits], centres_hz, present),
     )
+
+
+def _best_band(
+    followed_hz: Float[np.ndarray, "mixture unit"],
+    moved: Bool[np.ndarray, "mixture unit"],
+    centres_hz: Float[np.ndarray, " band"],
+    present: Sequence[Bool[np.ndarray, " mixture"]],
+    octaves: float,
+) -> tuple[Float[np.ndarray, " unit"], Float[np.ndarray, " unit"]]:
+    """The band that each unit follows most often, and in what share of its mixtures."""
+    n_units = followed_hz.shape[1]
+    centre, recall = np.full(n_units, np.nan), np.zeros(n_units)
+    for middle, there in zip(centres_hz, present, strict=True):
+        hits = np.abs(np.log2(followed_hz[there] / middle)) <= octaves / 2
+        asked = moved[there].sum(axis=0)
+        found = (hits & moved[there]).sum(axis=0) / np.maximum(asked, 1)
+        better = (asked >= _LEAST_IN_BAND) & ((found > recall) | np.isnan(centre))
+        centre[better], recall[better] = middle, found[better]
+    return centre, recall
 
 
 def _bands(
