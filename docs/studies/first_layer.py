@@ -159,6 +159,7 @@ def main() -> None:
             "",
         ]
         page += [table, "|---|---|---|---|---|---|---|", facts(deep), "", *depth(deep)]
+    page += (HERE / "first-layer.words.md").read_text(encoding="utf-8").rstrip().split("\n")
     page += ["", "## Every entry"]
     for run in runs:
         page += sentences(run)

@@ -1,0 +1,57 @@
+"""``auscult init first-layer``: what is asked of which model."""
+
+import pytest
+from typer.testing import CliRunner
+
+from auscult.cli import app
+from auscult.core.config import read_toml
+from auscult.core.errors import UnknownNameError
+from auscult.experiment.spec import read_spec
+from auscult.experiment.start import Start, write_start
+
+
+def written(folder, **asked):
+    path = write_start(Start("first-layer", **asked), folder, force=False)
+    return read_toml(path)
+
+
+def test_the_command_writes_a_spec_that_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init", "first-layer"])
+    assert done.exit_code == 0
+    spec = read_spec(tmp_path / "first-layer.toml")
+    assert spec.record.taps == ("norm.0", "act.0")
+    assert len(spec.analyses) == 20
+
+
+def test_lags_are_one_k_and_twice_k(tmp_path):
+    spec = written(tmp_path, model="mini-encodec")
+    lags = [d["lag"] for d in spec["dictionaries"] if d["of"] == "generators"]
+    assert lags == [1, 7, 14]
+    assert spec["record"]["sampling"]["run_frames"] > 14
+
+
+def test_the_published_reading_has_one_lag_and_one_sided_codes(tmp_path):
+    spec = written(tmp_path, preset="published")
+    archetypes = [d for d in spec["dictionaries"] if d["of"] == "generators"]
+    assert [(d["lag"], d["type"]) for d in archetypes] == [(1, "relu")]
+    readings = {a["type"]: a["reading"] for a in spec["analyses"] if "reading" in a}
+    assert set(readings.values()) == {"published"}
+    assert "state-dependence" in readings
+
+
+def test_taps_of_one_s_own_take_the_first_layer_s_place(tmp_path):
+    spec = written(tmp_path, taps=("act.0", "act.1"), name="depth")
+    assert spec["record"]["taps"] == ["act.0", "act.1"]
+    assert spec["name"] == "depth"
+
+
+def test_changes_of_the_model_are_written(tmp_path):
+    spec = written(tmp_path, assignments=("model.stride=1",))
+    assert spec["model"]["stride"] == 1
+
+
+def test_an_unknown_preset_names_the_nearest(tmp_path):
+    with pytest.raises(UnknownNameError, match="published"):
+        written(tmp_path, preset="publised")
+    assert not list(tmp_path.iterdir())
