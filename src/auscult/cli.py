@@ -189,6 +189,18 @@ def serve(
     serve_report(folder, port=port, on_ready=lambda url: typer.echo(f"{url}  (Ctrl-C ends it)"))
 
 
+@app.command()
+def convert(
+    folder: Annotated[Path, typer.Argument(help="A dictionary's folder, of any known format.")],
+    to: Annotated[str, typer.Option(help="saelens, dictionary_learning or sparsify.")],
+    out: Annotated[Path, typer.Option(help="The new folder; it must not hold anything yet.")],
+) -> None:
+    """Turn a dictionary into the format of another package, preprocessing folded in."""
+    from auscult.dictionaries.exchange import convert as turn
+
+    typer.echo(turn(folder, to, out))
+
+
 class _Bars:
     """Progress bars with time left on a terminal; one line a stage elsewhere."""
 

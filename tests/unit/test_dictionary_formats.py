@@ -98,13 +98,17 @@ class TestSharedFolder:
         assert metadata["hook_name"] == "conv.0"
         assert metadata["audio"] == {
             "model": "encodec",
+            "weights": "abc",
             "tap": "conv.0",
             "of": "generators",
+            "lag": 3,
             "sample_rate": 24_000,
             "frame_rate": 75.0,
             "hop": "320",
             "offset": "-7/2",
             "span": "641",
+            "unbounded_past": False,
+            "global": False,
         }
         assert Dictionary.load(tmp_path).provenance == dictionary.provenance
 
@@ -159,8 +163,8 @@ class TestForeignFolder:
             ({"k": None}, "lacks k"),
             ({"normalize_activations": "layer_norm"}, "normalises or reshapes"),
             ({"reshape_activations": "hook_z"}, "normalises or reshapes"),
-            ({"rescale_acts_by_decoder_norm": True}, "rescaled activations"),
-            ({"architecture": "jumprelu"}, "'jumprelu'"),
+            ({"architecture": "temporal"}, "'temporal'; there are 'standard'"),
+            ({"architecture": "jumprelu"}, "missing \\['threshold'\\]"),
         ],
         ids=str,
     )

@@ -49,7 +49,10 @@ def save(dictionary: Dictionary, folder: Path) -> None:
             f"a dictionary must be fitted, and float32 or float64, to be saved: it is {dtype}"
         )
     form = dictionary.saelens()
-    write_json(folder / _CFG, _cfg(dictionary, form, dtype))
+    cfg = saelens_settings(dictionary, form, dtype)
+    own = {"type": dictionary.registered_name, "exact": form is not None, "file": _NATIVE}
+    cfg["metadata"]["auscult"] = own
+    write_json(folder / _CFG, cfg)
     if form is not None:
         write_arrays(folder / _SAELENS_WEIGHTS, folded(dictionary, form))
     weights = {
@@ -68,16 +71,18 @@ def save(dictionary: Dictionary, folder: Path) -> None:
 
 
 def load(folder: Path) -> Dictionary:
-    """Read a native folder, or a plain SAELens folder with architecture standard, topk or abstopk.
+    """Read a native folder, or one that SAELens, dictionary_learning or sparsify wrote.
+
+    Which of them it is, is told from the names of its files.
 
     Raises:
         StoreError: A file is missing or damaged.
         CheckpointError: Tensors do not fit the settings, or the settings leave something open.
     """
     if not (folder / _NATIVE).exists():
-        from auscult.dictionaries.saelens import load_saelens
+        from auscult.dictionaries.exchange import load_foreign
 
-        return load_saelens(folder)
+        return load_foreign(folder)
     said = read_json(folder / _NATIVE)
     try:
         if said["format"] != FORMAT:
@@ -142,18 +147,20 @@ def folded(dictionary: Dictionary, form: SaeLensForm) -> dict[str, np.ndarray]:
     return {name: np.asarray(t.to(dtype).cpu().numpy(), order="C") for name, t in after.items()}
 
 
-def _cfg(dictionary: Dictionary, form: SaeLensForm | None, dtype: str) -> dict[str, Any]:
+def saelens_settings(
+    dictionary: Dictionary, form: SaeLensForm | None, dtype: str
+) -> dict[str, Any]:
+    """What ``cfg.json`` holds; where the dictionary came from travels in its metadata."""
     provenance, time = dictionary.provenance, dictionary.provenance.time
-    audio: dict[str, Any] = {"model": provenance.model, "tap": provenance.tap, "of": provenance.of}
+    audio: dict[str, Any] = {
+        "model": provenance.model,
+        "weights": provenance.weights,
+        "tap": provenance.tap,
+        "of": provenance.of,
+        "lag": provenance.lag,
+    }
     if time is not None:
-        audio |= {
-            "sample_rate": time.sample_rate,
-            "frame_rate": float(time.frame_rate),
-            "hop": str(time.hop),
-            "offset": str(time.offset),
-            "span": str(time.span),
-        }
-    own = {"type": dictionary.registered_name, "exact": form is not None, "file": _NATIVE}
+        audio |= time.to_json() | {"frame_rate": float(time.frame_rate)}
     return {
         "architecture": form.architecture if form else f"auscult-{dictionary.registered_name}",
         "d_in": dictionary.d_in,
@@ -169,7 +176,6 @@ def _cfg(dictionary: Dictionary, form: SaeLensForm | None, dtype: str) -> dict[s
             "model_name": provenance.model,
             "hook_name": provenance.tap,
             "audio": audio,
-            "auscult": own,
         },
     }
 
@@ -197,3 +203,21 @@ def provenance_from_json(data: Mapping[str, Any]) -> Provenance:
         lag=int(data["lag"]),
         time=time,
     )
+
+
+def provenance_from_settings(
+    said: Mapping[str, Any], otherwise: Provenance, path: Path
+) -> Provenance:
+    """What auscult noted in another package's settings, or what these themselves tell.
+
+    Raises:
+        StoreError: The note is damaged.
+    """
+    if "auscult" not in said:
+        return otherwise
+    try:
+        return provenance_from_json(said["auscult"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise StoreError(
+            f"the key auscult in {path} is damaged ({error}): mend it or take it out"
+        ) from error

@@ -1,90 +1,152 @@
-"""Dictionaries that SAELens wrote."""
+"""The folder of SAELens 6: ``cfg.json`` beside ``sae_weights.safetensors``.
+
+======================  ==============================  ===================================
+architecture            becomes                         written from
+======================  ==============================  ===================================
+``standard``            ``relu``                        ``relu``
+``topk``, ``abstopk``   ``topk``                        ``topk``, and tied types with a k
+``jumprelu``            ``jump-relu``                   ``jump-relu``, ``batch-topk``,
+                                                        ``matryoshka``
+``gated``               ``gated``                       ``gated``
+======================  ==============================  ===================================
+
+SAELens itself saves BatchTopK and Matryoshka for use as ``jumprelu``, with one threshold for all
+features: their k and prefixes are not in the folder.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from auscult.core.errors import CheckpointError, StoreError
-from auscult.core.tensors import read_arrays, read_json
+from auscult.core.errors import CheckpointError
+from auscult.core.tensors import write_arrays, write_json
+from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary, Provenance
-from auscult.dictionaries.formats import restore
+from auscult.dictionaries.foreign import (
+    blank,
+    count,
+    expect_names,
+    expect_settings,
+    filled,
+    read_settings,
+    read_weights,
+    shared_form,
+)
+from auscult.dictionaries.formats import saelens_settings
+from auscult.dictionaries.gated import GatedDictionary
+from auscult.dictionaries.jump_relu import JumpReluDictionary
 from auscult.dictionaries.relu import ReluDictionary
 from auscult.dictionaries.topk import TopKDictionary
 
+CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
+
 _REQUIRED = ("architecture", "d_in", "d_sae", "apply_b_dec_to_input", "normalize_activations")
-_TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec")
+_COMMON = ("W_enc", "b_enc", "W_dec", "b_dec")
+_TENSORS = {
+    "standard": _COMMON,
+    "topk": _COMMON,
+    "abstopk": _COMMON,
+    "jumprelu": (*_COMMON, "threshold"),
+    "gated": ("W_enc", "b_gate", "b_mag", "r_mag", "W_dec", "b_dec"),
+}
+_WRITTEN = (*_TENSORS, "matching_pursuit")
+_TIME = ("sample_rate", "hop", "offset", "span", "unbounded_past", "global")
+_TRAINING = ("batchtopk", "matryoshka_batchtopk")
 
 
 def load_saelens(folder: Path) -> Dictionary:
-    """Read a SAELens 6 folder with architecture standard, topk or abstopk.
+    """Read a SAELens 6 folder with architecture standard, topk, abstopk, jumprelu or gated.
 
     What its settings leave open is refused, never guessed: features differ wholly with the wrong
-    ``apply_b_dec_to_input``.
+    ``apply_b_dec_to_input``. Where features are ranked by activation times length of the atom
+    (``rescale_acts_by_decoder_norm``), the lengths are folded into the encoder, which changes
+    neither activations nor reconstructions.
 
     Raises:
         StoreError: A file is missing or damaged.
         CheckpointError: A setting is missing, or asks for what cannot be expressed.
     """
-    cfg, arrays = read_json(folder / "cfg.json"), read_arrays(folder / "sae_weights.safetensors")
-    if not isinstance(cfg, dict):
-        raise StoreError(f"{folder / 'cfg.json'} must hold an object")
+    cfg, tensors = read_settings(folder / CFG), read_weights(folder / WEIGHTS)
+    _check(cfg, folder)
     dictionary = _blank(cfg, folder)
-    missing = [name for name in _TENSORS if name not in arrays]
-    unexpected = sorted(set(arrays) - set(_TENSORS))
-    if missing or unexpected:
-        raise CheckpointError(
-            f"the weights in {folder} do not fit: missing {missing}, unexpected {unexpected}"
-        )
-    W_enc, b_enc = arrays["W_enc"].astype(np.float32), arrays["b_enc"].astype(np.float32)
-    W_dec, b_dec = arrays["W_dec"].astype(np.float32), arrays["b_dec"].astype(np.float32)
-    if not cfg["apply_b_dec_to_input"]:
-        # p = x W_enc + b_enc = (x - b_dec) W_enc + (b_enc + b_dec W_enc)
-        b_enc = (b_enc + b_dec.astype(np.float64) @ W_enc).astype(np.float32)
-    weights = {
-        "linear.encoder": np.ascontiguousarray(W_enc.T),
-        "linear.encoder_bias": b_enc,
-        "linear.decoder": W_dec,
-        "linear.decoder_bias": b_dec,
-        "preprocess.mean": dictionary.preprocess.mean.numpy().copy(),
-        "preprocess.scale": dictionary.preprocess.scale.numpy().copy(),
-    }
-    return restore(dictionary, weights, _provenance(cfg), str(folder))
+    expect_names(tensors, _TENSORS[cfg["architecture"]], folder)
+    input_bias = bool(cfg["apply_b_dec_to_input"])
+    filled(dictionary, tensors, _provenance(cfg, folder), folder, input_bias=input_bias)
+    if isinstance(dictionary, TopKDictionary) and cfg.get("rescale_acts_by_decoder_norm", False):
+        dictionary.linear.fold_row_norms()
+    return dictionary
 
 
-def _blank(cfg: Mapping[str, Any], folder: Path) -> Dictionary:
-    """A dictionary of the right type and size, with weights still to come."""
-    missing = [key for key in _REQUIRED if key not in cfg]
-    if missing:
+def save_saelens(dictionary: Dictionary, folder: Path) -> None:
+    """Write the two files that SAELens reads, without what only auscult needs.
+
+    Raises:
+        StoreError: SAELens has no such encoding rule.
+    """
+    form, arrays = shared_form(dictionary, "SAELens", _WRITTEN)
+    write_json(folder / CFG, saelens_settings(dictionary, form, str(arrays["W_dec"].dtype)))
+    write_arrays(folder / WEIGHTS, arrays)
+
+
+def _check(cfg: Mapping[str, Any], folder: Path) -> None:
+    expect_settings(cfg, _REQUIRED, folder / CFG)
+    version = str(_metadata(cfg).get("sae_lens_version") or "")
+    if not version.split(".")[0].isdigit() or int(version.split(".")[0]) < 6:
         raise CheckpointError(
-            f"{folder / 'cfg.json'} lacks {', '.join(missing)}: add what it was trained with"
+            f"{folder / CFG} names no sae_lens_version of at least 6, and settings meant other "
+            "things before: load it with SAELens 6 and save it again"
         )
     if cfg["normalize_activations"] != "none" or cfg.get("reshape_activations", "none") != "none":
         raise CheckpointError(
             f"{folder} normalises or reshapes activations: fold that into the weights first"
         )
-    d_in, architecture = int(cfg["d_in"]), cfg["architecture"]
-    size: dict[str, Any] = {"n_features": int(cfg["d_sae"]), "centre": False, "scale": False}
+    architecture = cfg["architecture"]
+    if architecture in _TRAINING:
+        raise CheckpointError(
+            f"{folder} is a training checkpoint with architecture {architecture!r}: "
+            "write it with SAELens' save_inference_model"
+        )
+    if architecture not in _TENSORS:
+        known = ", ".join(repr(name) for name in _TENSORS)
+        raise CheckpointError(f"{folder} has architecture {architecture!r}; there are {known}")
+
+
+def _blank(cfg: Mapping[str, Any], folder: Path) -> Dictionary:
+    """A dictionary of the right type and size, with weights still to come."""
+    architecture, path = cfg["architecture"], folder / CFG
+    d_in, n_features = count(cfg, "d_in", path), count(cfg, "d_sae", path)
     if architecture == "standard":
-        return ReluDictionary(ReluDictionary.Params(norm="weighted", **size), d_in)
-    if architecture not in ("topk", "abstopk"):
-        raise CheckpointError(
-            f"{folder} has architecture {architecture!r}; there are 'standard', 'topk', 'abstopk'"
-        )
-    if cfg.get("rescale_acts_by_decoder_norm", False):
-        raise CheckpointError(
-            f"{folder} ranks features by rescaled activations, which is not known here"
-        )
-    if "k" not in cfg:
-        raise CheckpointError(f"{folder / 'cfg.json'} lacks k: add what it was trained with")
-    signed = architecture == "abstopk"
-    return TopKDictionary(TopKDictionary.Params(k=int(cfg["k"]), signed=signed, **size), d_in)
+        return blank(ReluDictionary, d_in, n_features, path, norm="weighted")
+    if architecture == "jumprelu":
+        return blank(JumpReluDictionary, d_in, n_features, path)
+    if architecture == "gated":
+        return blank(GatedDictionary, d_in, n_features, path)
+    k, signed = count(cfg, "k", path), architecture == "abstopk"
+    return blank(TopKDictionary, d_in, n_features, path, k=k, signed=signed)
 
 
-def _provenance(cfg: Mapping[str, Any]) -> Provenance:
+def _metadata(cfg: Mapping[str, Any]) -> dict[str, Any]:
     metadata = cfg.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    return Provenance(
-        model=str(metadata.get("model_name") or ""), tap=str(metadata.get("hook_name") or "")
-    )
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _provenance(cfg: Mapping[str, Any], folder: Path) -> Provenance:
+    """What the metadata say; ours survive being loaded and saved by SAELens."""
+    metadata = _metadata(cfg)
+    audio = metadata.get("audio")
+    audio = audio if isinstance(audio, dict) else {}
+    try:
+        return Provenance(
+            model=str(metadata.get("model_name") or ""),
+            weights=str(audio.get("weights") or ""),
+            tap=str(metadata.get("hook_name") or ""),
+            of="generators" if audio.get("of") == "generators" else "responses",
+            lag=int(audio.get("lag", 1)),
+            time=TimeBase.from_json({key: audio[key] for key in _TIME})
+            if "global" in audio
+            else None,
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointError(
+            f"metadata.audio in {folder / CFG} is damaged ({error}): mend it or take it out"
+        ) from error
