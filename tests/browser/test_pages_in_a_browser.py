@@ -134,3 +134,14 @@ def test_hostile_names_are_shown_and_nothing_of_them_runs(visit, hostile):
     assert page.evaluate("window.hurt") is None
     assert "<script>window.hurt=1</script>" in page.locator("h1").inner_text()
     assert "‹U+202E›" in page.locator("main").inner_text()
+
+
+def test_a_gap_in_a_band_does_not_end_it(visit, rendered):
+    page = visit(rendered).open("filters")
+    page.evaluate("auscult.seeAll()")
+    page.locator("path.band").first.wait_for(state="attached")
+    paths = page.evaluate(
+        "[...document.querySelectorAll('path.band')].map((p) => p.getAttribute('d'))"
+    )
+    assert paths
+    assert not [path for path in paths if "NaN" in path]

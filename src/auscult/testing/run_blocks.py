@@ -87,7 +87,9 @@ def _filter_findings() -> list[Block]:
 
 def _mean_response(hz: np.ndarray, largest: np.ndarray, rng: np.random.Generator) -> Curve:
     flat = -8 - 6 * np.log10(hz / 50) + rng.normal(0, 0.4, hz.size)
-    trained = Series("trained", largest, low=largest - 3, high=largest + 2)
+    low = largest - 3
+    low[-len(low) // 8 :] = np.nan  # where nothing could be measured
+    trained = Series("trained", largest, low=low, high=largest + 2)
     note = "Largest response of any filter at each frequency; the band holds nine seeds in ten."
     both = (trained, Series("random weights", flat, control=True))
     return Curve("Mean response of the filter bank", hz, both, _FREQUENCY, _GAIN, note)

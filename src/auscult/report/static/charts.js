@@ -54,8 +54,10 @@
     return line;
   };
   const band = (one, px, py) => {
-    const there = [...one.x].map((value, i) => `${px(value).toFixed(1)} ${py(one.high[i]).toFixed(1)}`);
-    const back = [...one.x].map((value, i) => `${px(value).toFixed(1)} ${py(one.low[i]).toFixed(1)}`).reverse();
+    // A gap (a tap that said nothing) has no band; its NaN would end the path there.
+    const known = [...one.x].map((value, i) => [value, i]).filter(([value, i]) => [value, one.low[i], one.high[i]].every(Number.isFinite));
+    const there = known.map(([value, i]) => `${px(value).toFixed(1)} ${py(one.high[i]).toFixed(1)}`);
+    const back = known.map(([value, i]) => `${px(value).toFixed(1)} ${py(one.low[i]).toFixed(1)}`).reverse();
     return `M${[...there, ...back].join("L")}Z`;
   };
 
