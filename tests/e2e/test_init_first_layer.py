@@ -51,6 +51,35 @@ def test_changes_of_the_model_are_written(tmp_path):
     assert spec["model"]["stride"] == 1
 
 
+NETWORK = """
+import torch
+
+class Net(torch.nn.Module):
+    sample_rate = 4000
+
+    def __init__(self):
+        super().__init__()
+        self.front = torch.nn.Conv1d(1, 4, 8, 2)
+        self.act = torch.nn.ReLU()
+
+    def forward(self, x):
+        return self.act(self.front(x))
+"""
+
+
+@pytest.mark.parametrize(("probe_samples", "seconds"), [(0, 2.0), (400, 2.0), (6000, 1.5)])
+def test_clips_are_as_long_as_the_network_takes_unless_that_is_a_moment(
+    probe_samples, seconds, tmp_path
+):
+    (tmp_path / "net.py").write_text(NETWORK)
+    spec = written(
+        tmp_path,
+        model=f"{tmp_path / 'net.py'}:Net",
+        assignments=(f"model.probe_samples={probe_samples}",),
+    )
+    assert spec["sounds"]["clip_seconds"] == seconds
+
+
 def test_an_unknown_preset_names_the_nearest(tmp_path):
     with pytest.raises(UnknownNameError, match="published"):
         written(tmp_path, preset="publised")

@@ -65,9 +65,7 @@ def first_layer_values(model: AudioModel, preset: str, taps: Sequence[str]) -> d
     run = max(128, 1 << (2 * max(lags)).bit_length())
     return {
         "TAPS": ", ".join(json.dumps(tap) for tap in addresses),
-        "SECONDS": str(
-            round(model.probe_samples / model.sample_rate, 5) if model.probe_samples else 2.0
-        ),
+        "SECONDS": str(_clip_seconds(model)),
         "FRAMES": str(max(4096, run)),
         "RUN": str(run),
         "FEATURES": _FEATURES[preset],
