@@ -92,3 +92,10 @@ def test_another_analysis_leaves_finished_ones_alone(tmp_path):
     stages = {stage["name"]: stage["reused"] for stage in again.manifest["stages"]}
     assert stages["analyse filters"]
     assert not stages["analyse responses"]
+
+
+def test_a_dictionary_that_nobody_fits_is_named_before_anything_is_recorded(tmp_path):
+    asked = tiny_spec(analyses=[{"type": "features", "dictionary": "featres"}])
+    with pytest.raises(UnknownNameError, match="did you mean 'features'"):
+        run(asked, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

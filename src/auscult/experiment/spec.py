@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from auscult.analyses.base import ANALYSES, Analysis
 from auscult.core.config import Config, override, parse, read_toml
-from auscult.core.errors import ConfigError
+from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.dictionaries.train import TrainSettings
 from auscult.models.base import MODELS, AudioModel, Weights
@@ -158,6 +158,11 @@ class Spec(Config):
             raise ValueError(f"two dictionaries share a name: {', '.join(sorted(names))}")
         for entry in self.dictionaries:
             entry.parsed()
+        for _, _, params in self.analysis_parts():
+            for key in ("dictionary", "archetypes"):
+                asked = getattr(params, key, None)
+                if asked is not None and asked not in names:
+                    raise UnknownNameError("dictionary", asked, names)
         titles = [name for name, _, _ in self.analysis_parts()]
         if len(set(titles)) < len(titles):
             raise ValueError("two analyses share a name; give one of them a name of its own")
