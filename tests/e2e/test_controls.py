@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from auscult.analyses.base import BASE, Condition
-from auscult.core.errors import UnknownNameError
+from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.core.tensors import read_json
 from auscult.experiment.run import Run, run
 from auscult.testing.studies import open_study
@@ -96,6 +96,6 @@ def test_another_analysis_leaves_finished_ones_alone(tmp_path):
 
 def test_a_dictionary_that_nobody_fits_is_named_before_anything_is_recorded(tmp_path):
     asked = tiny_spec(analyses=[{"type": "features", "dictionary": "featres"}])
-    with pytest.raises(UnknownNameError, match="did you mean 'features'"):
+    with pytest.raises(ConfigError, match="did you mean 'features'"):
         run(asked, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -3,9 +3,11 @@
 And how to show it.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -52,6 +54,9 @@ class Condition:
     def __str__(self) -> str:
         return f"{self.weights} weights, {self.sounds} sounds"
 
+
+MADE = "made:"
+"""Begins the id of a clip that an analysis made; recordings have ids of their own."""
 
 BASE = Condition()
 NOISE = Condition(sounds="noise")
@@ -127,6 +132,46 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class MadeSound:
+    """A sound that an analysis made: steered, decoded, averaged or synthesised.
+
+    Put into :attr:`Result.sounds` it is kept with the run, and :meth:`clip` plays it on the page.
+
+    Attributes:
+        waveform: ``[time]`` or ``[channel time]``, 1 is full scale; louder is kept with a gain.
+        sample_rate: In Hz.
+        label: What it is, for people.
+    """
+
+    waveform: np.ndarray
+    sample_rate: int
+    label: str
+
+    def __post_init__(self) -> None:
+        if self.waveform.ndim not in (1, 2) or not self.waveform.size:
+            raise InvariantError(f"the sound {self.label!r} has the shape {self.waveform.shape}")
+        if not np.isfinite(self.waveform).all():
+            raise InvariantError(f"the sound {self.label!r} holds values that are not finite")
+
+    @cached_property
+    def clip_id(self) -> str:
+        """Names the sound by what it holds, so that equal sounds are kept once."""
+        samples = np.ascontiguousarray(self.waveform, dtype="<f4")
+        told = f"{self.sample_rate} {samples.shape} {self.label}".encode()
+        return f"{MADE}{hashlib.sha256(told + samples.tobytes()).hexdigest()[:20]}"
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return float(self.waveform.shape[-1] / self.sample_rate)
+
+    def clip(self, label: str = "", start_s: float = 0.0, stop_s: float | None = None) -> Clip:
+        """The sound, or a stretch of it, as pages play it."""
+        stop = self.duration_s if stop_s is None else min(stop_s, self.duration_s)
+        return Clip(self.clip_id, start_s, stop, label or self.label)
+
+
+@dataclass(frozen=True)
 class Result:
     """What an analysis found.
 
@@ -136,6 +181,7 @@ class Result:
         facts: What else its view needs, as JSON types.
         blocks: Blocks that only the running analysis could make.
         judgements: The verdicts; their measurements need not stand in ``measurements`` again.
+        sounds: What it made and its page plays.
     """
 
     measurements: tuple[Measurement, ...]
@@ -143,6 +189,7 @@ class Result:
     facts: Mapping[str, Any] = field(default_factory=dict)
     blocks: tuple[Block, ...] = ()
     judgements: tuple[Judgement, ...] = ()
+    sounds: tuple[MadeSound, ...] = ()
 
 
 @dataclass(frozen=True)

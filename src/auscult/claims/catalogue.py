@@ -1,9 +1,19 @@
-"""The published claims, as ``claims.toml`` tells them."""
+"""The published claims, one file of them a study."""
 
 import tomllib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+
+STUDIES = (
+    "first_layer",
+    "dictionaries",
+    "concepts",
+    "neurons",
+    "architecture",
+    "generation",
+)
+"""Studies in the ledger's order; the claims of each stand in ``STUDY.toml``."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +27,7 @@ class Claim:
         spec: Items of the method reference that test it.
         analyses: Types of the analyses that speak to it.
         rule: When it passes, beside beating its nulls.
+        study: One of :data:`STUDIES`, or "" for a claim that only a result knows of.
     """
 
     id: str
@@ -25,13 +36,19 @@ class Claim:
     spec: str = ""
     analyses: tuple[str, ...] = ()
     rule: str = ""
+    study: str = ""
 
 
 @cache
 def known_claims() -> tuple[Claim, ...]:
-    """Every claim of the ledger, in order."""
-    text = (files("auscult.claims") / "claims.toml").read_text(encoding="utf-8")
-    return tuple(
-        Claim(id=id_, **{**told, "analyses": tuple(told["analyses"])})
-        for id_, told in tomllib.loads(text).items()
-    )
+    """Every claim of every study, in order."""
+    return tuple(claim for study in STUDIES for claim in _claims_of(study))
+
+
+def _claims_of(study: str) -> list[Claim]:
+    file = files("auscult.claims") / f"{study}.toml"
+    told = tomllib.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return [
+        Claim(id=id_, study=study, **{**one, "analyses": tuple(one["analyses"])})
+        for id_, one in told.items()
+    ]

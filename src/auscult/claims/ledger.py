@@ -150,7 +150,9 @@ class Ledger:
 
 
 def ledger_of(results: Iterable[Mapping[str, Any]], taps: Sequence[str] = ()) -> Ledger:
-    """Put what the results of a run say beside the claims.
+    """Put what the results of a run say beside the claims of the studies that it speaks to.
+
+    A run speaks to a study when it holds an analysis that tests one of the study's claims.
 
     Args:
         results: Contents of ``result.json``, one an analysis. Those of earlier versions, which keep
@@ -167,11 +169,12 @@ def ledger_of(results: Iterable[Mapping[str, Any]], taps: Sequence[str] = ()) ->
     place = {tap: i for i, tap in enumerate(taps)}
     for found in entries.values():
         found.sort(key=lambda entry: place.get(entry.tap, len(place)))
-    known = {claim.id: claim for claim in known_claims()}
-    strangers = [
-        Claim(id_, found[0].sentence) for id_, found in entries.items() if id_ not in known
-    ]
-    claims = [*known.values(), *strangers]
+    ran = {_text(result.get("type")) for result in read}
+    asked = {one.study for one in known_claims() if one.id in entries or ran & set(one.analyses)}
+    known = [one for one in known_claims() if one.study in asked]
+    ids = {one.id for one in known}
+    strangers = [Claim(id_, found[0].sentence) for id_, found in entries.items() if id_ not in ids]
+    claims = [*known, *strangers]
     return Ledger(tuple(_standing(claim, entries.get(claim.id, []), read) for claim in claims))
 
 

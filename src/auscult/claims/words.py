@@ -84,6 +84,8 @@ def _nearest(entry: Entry) -> str:
 
 def summary(ledger: Ledger) -> str:
     """How many claims stand how, as a sentence."""
+    if not ledger.standings:
+        return "No published claim is about what this run asked."
     counts = ledger.counts
     told = [f"{counts[verdict]} {_did(verdict, counts[verdict])}" for verdict in VERDICTS]
     return f"Of {len(ledger.standings)} claims, {', '.join(told[:-1])}, and {told[-1]}."
