@@ -14,6 +14,8 @@ from synth import Recording, Renderer, at_level, draw_note, held_out_programs, r
 from torch import Tensor
 from transformers import EncodecModel
 
+from auscult.core.distances import si_sdr_db
+
 Distances = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 BANDWIDTHS = (0.75, 1.5, 3.0, 6.0)
@@ -47,20 +49,6 @@ def round_trip(
         x = torch.from_numpy(chunk[:, None])
         passed.append(model(x, bandwidth=bandwidth).audio_values[:, 0, : x.shape[-1]].numpy())
     return np.concatenate(passed)
-
-
-def si_sdr_db(
-    truth: Float[np.ndarray, "recording time"], estimate: Float[np.ndarray, "recording time"]
-) -> Float[np.ndarray, " recording"]:
-    """Scale-invariant signal to distortion ratio (Le Roux et al. 2019, eq. 3), in decibels.
-
-    With c the cosine between the two signals it is 10 log10(c^2 / (1 - c^2)).
-    """
-    a = truth - truth.mean(axis=1, keepdims=True)
-    b = estimate - estimate.mean(axis=1, keepdims=True)
-    product = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosine = (a * b).sum(axis=1) / np.maximum(product, 1e-12)
-    return 10 * np.log10((cosine**2 + 1e-12) / (1 - cosine**2 + 1e-12))
 
 
 def in_tune(
@@ -124,7 +112,9 @@ def evaluate(
             kind[who] = {}
         for bandwidth in BANDWIDTHS:
             passed = round_trip(codec, samples, bandwidth)
-            figures.sdr_db[who][bandwidth] = si_sdr_db(samples, passed)
+            figures.sdr_db[who][bandwidth] = si_sdr_db(
+                torch.from_numpy(samples), torch.from_numpy(passed)
+            ).numpy()
             linear, logarithmic = distances(torch.from_numpy(samples), torch.from_numpy(passed))
             figures.linear[who][bandwidth] = linear.numpy()
             figures.logarithmic[who][bandwidth] = logarithmic.numpy()

@@ -33,6 +33,8 @@ from synth import (
 from torch import Tensor
 from transformers import EncodecConfig, EncodecModel
 
+from auscult.core.distances import stft_distance
+
 log = logging.getLogger("mini_encodec")
 
 SECONDS = 4.0
@@ -41,7 +43,6 @@ WINDOWS = (256, 512, 1024, 2048)
 N_CODEBOOKS, N_CODEBOOKS_WEIGHTS = (1, 2, 4, 8), (0.1, 0.15, 0.25, 0.5)
 WEIGHTS = {"angle": 1.0, "waveform": 1.0, "linear": 1.0, "log": 0.2, "commitment": 0.5}
 INPUT_GAIN = 5.0
-LOG_FLOOR = 1e-3
 
 
 def miniature_config() -> EncodecConfig:
@@ -100,30 +101,12 @@ def draw_crops(
 # ---------------------------------------------------------------------------------------- losses
 
 
-def spectra(x: Float[Tensor, "batch time"], n_fft: int) -> Float[Tensor, "batch bin frame"]:
-    """Magnitudes of a Hann short-time Fourier transform with a quarter window of hop."""
-    window = torch.hann_window(n_fft)
-    transformed = torch.stft(
-        x, n_fft, n_fft // 4, window=window, return_complex=True, pad_mode="constant"
-    )
-    return (transformed.real.square() + transformed.imag.square() + 1e-12).sqrt()
-
-
 def spectral_distances(
     x: Float[Tensor, "batch time"], y: Float[Tensor, "batch time"]
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """Linear and logarithmic magnitude distance per clip, mean over `WINDOWS`.
-
-    Linear: sum |X - Y| / sum |X|. Logarithmic: mean |ln(X + f) - ln(Y + f)| with the floor f 60 dB
-    below the highest magnitude of the clip, so that inaudible bins do not count.
-    """
-    linear, logarithmic = torch.zeros(len(x)), torch.zeros(len(x))
-    for n_fft in WINDOWS:
-        a, b = spectra(x, n_fft), spectra(y, n_fft)
-        floor = LOG_FLOOR * a.amax(dim=(1, 2), keepdim=True)
-        linear = linear + (a - b).abs().sum(dim=(1, 2)) / a.sum(dim=(1, 2))
-        logarithmic = logarithmic + ((a + floor).log() - (b + floor).log()).abs().mean(dim=(1, 2))
-    return linear / len(WINDOWS), logarithmic / len(WINDOWS)
+    """Linear and logarithmic magnitude distance per clip, mean over `WINDOWS`."""
+    distance = stft_distance(x, y, WINDOWS, order=1)
+    return distance.convergence, distance.log_magnitude
 
 
 def losses(x: Float[Tensor, "batch 1 time"], y: Float[Tensor, "batch 1 time"]) -> dict[str, Tensor]:
