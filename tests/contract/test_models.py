@@ -11,6 +11,7 @@ from auscult.models.base import MODELS, AudioModel
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.weights import effective_weight, first_conv, folded_conv
 from auscult.taps.capture import capture, run_capture
+from auscult.taps.probe import time_base
 from auscult.testing.models import ModelContract
 
 ENCODEC = {
@@ -29,6 +30,14 @@ DAC = {
     "codebook_dim": 4,
     "sampling_rate": 16000,
 }
+OOBLECK = {
+    "encoder_hidden_size": 8,
+    "downsampling_ratios": [2, 4],
+    "channel_multiples": [1, 2],
+    "decoder_channels": 8,
+    "decoder_input_channels": 4,
+    "sampling_rate": 16000,
+}
 OWN_FILE = Path(__file__).parent / "own_network.py"
 FAMILIES = {
     "encodec": {"type": "encodec", "config": ENCODEC},
@@ -38,6 +47,7 @@ FAMILIES = {
         "config": ENCODEC,
     },
     "dac": {"type": "dac", "config": DAC},
+    "oobleck": {"type": "oobleck", "config": OOBLECK},
     "samplecnn": {"type": "samplecnn"},
     "toy-samplecnn": {"type": "toy-samplecnn"},
     "toy-samplecnn stride 1": {"type": "toy-samplecnn", "stride": 1},
@@ -74,6 +84,21 @@ class TestEncodecAt48kHz(ModelContract):
 class TestDac(ModelContract):
     section = FAMILIES["dac"]
     verified = ("conv.0", "res.0.2", "conv.2", "latent", "rvq.1", "decoder.up.0", "decoder.res.0.0")
+
+
+class TestOobleck(ModelContract):
+    section = FAMILIES["oobleck"]
+    verified = (
+        "conv.0",
+        "res.0.2",
+        "conv.2",
+        "conv.3",
+        "posterior",
+        "latent",
+        "decoder.up.0",
+        "decoder.res.0.0",
+        "decoder.conv.1",
+    )
 
 
 class TestSampleCnn(ModelContract):
@@ -140,13 +165,61 @@ def test_the_levels_of_a_quantiser_add_up(name):
     torch.testing.assert_close(heard["rvq.1:in"].values, left, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["encodec", "dac"])
+@pytest.mark.parametrize("name", ["encodec", "dac", "oobleck"])
 def test_a_saved_codec_comes_back_from_its_folder(name, tmp_path):
     model = make(FAMILIES[name])
     model.module.save_pretrained(tmp_path)
     section = {"type": FAMILIES[name]["type"], "checkpoint": str(tmp_path)}
     again = make(section, "trained")
     assert torch.equal(output(model, sound(model)), output(again, sound(model)))
+
+
+def test_latents_of_an_autoencoder_are_its_means():
+    model = make(FAMILIES["oobleck"])
+    wave = sound(model)
+    posterior = model.module.encode(wave).latent_dist
+    torch.testing.assert_close(model.codec.encode(wave), posterior.mean)
+    heard = run_capture(model, wave, ["latent", "posterior"])
+    assert torch.equal(heard["latent"].values, heard["posterior"].values[..., :4])
+
+
+def test_an_autoencoder_is_found_where_its_pipeline_keeps_it(tmp_path):
+    model = make(FAMILIES["oobleck"])
+    model.module.save_pretrained(tmp_path / "vae")
+    again = make({"type": "oobleck", "checkpoint": str(tmp_path)}, "trained")
+    assert torch.equal(output(model, sound(model)), output(again, sound(model)))
+    drawn = make({"type": "oobleck", "checkpoint": str(tmp_path)})
+    assert drawn.module.config.encoder_hidden_size == 8
+
+
+def test_an_autoencoder_refuses_a_decoder_that_does_not_fit():
+    config = {**OOBLECK, "decoder_input_channels": 8}
+    with pytest.raises(ConfigError, match="half of encoder_hidden_size"):
+        make({"type": "oobleck", "config": config})
+    with pytest.raises(ConfigError, match="encodre_hidden_size"):
+        make({"type": "oobleck", "config": {"encodre_hidden_size": 8}})
+
+
+def test_a_folder_without_safetensors_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="safetensors"):
+        make({"type": "oobleck", "checkpoint": str(tmp_path)}, "trained")
+
+
+FULL_SIZE = {
+    "encodec": ("conv.0", 7, "conv.5", 2718),
+    "dac": ("conv.0", 7, "latent", 7978),
+    "oobleck": ("conv.0", 7, "latent", 31818),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_spans_of_the_published_encoders(name):
+    """METHODS 2.3, 2.5, 2.6."""
+    first, at_first, last, at_last = FULL_SIZE[name]
+    model = make({"type": name})
+    assert time_base(model, first).span == at_first
+    assert time_base(model, last).span == at_last
 
 
 def test_a_decoder_tap_says_when_it_fires():

@@ -21,6 +21,7 @@ _TAPS = {
     "encodec": '"conv.0", "latent"',
     "mini-encodec": '"conv.0", "latent"',
     "dac": '"conv.0", "latent"',
+    "oobleck": '"conv.0", "latent"',
 }
 
 

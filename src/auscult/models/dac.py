@@ -13,6 +13,7 @@ from auscult.core.timebase import TimeBase
 from auscult.models.base import MODELS, AudioModel, Codec, Method, Side, Tap, Weights
 from auscult.models.hub import fresh, load_pretrained, read_config, transformers_module
 from auscult.models.initial import fill_codebooks
+from auscult.models.residual_stacks import StackTimes, Times, level_stages, stage_taps
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.weights import shuffle_weights
 
@@ -27,9 +28,6 @@ _PUBLISHED: dict[str, dict[str, Any]] = {
         "sampling_rate": 44_100, "downsampling_ratios": [2, 4, 8, 8], "n_codebooks": 9,
     },
 }  # fmt: skip
-
-_UNITS = ("res_unit1", "res_unit2", "res_unit3")
-Times = dict[tuple[str, Side], TimeBase]
 
 
 @MODELS.register("dac")
@@ -88,6 +86,7 @@ class Dac(AudioModel):
                 transformers.DacConfig, params.checkpoint, _PUBLISHED, params.config
             )
             module = fresh(transformers.DacModel, config, seed)
+            level_stages(module, 1, int(config.sampling_rate), seed)
         elif params.config:
             raise ConfigError('model.config changes the architecture: it needs weights = "random"')
         else:
@@ -106,11 +105,11 @@ class Dac(AudioModel):
     def taps(self) -> list[Tap]:
         """In the order in which sound passes them."""
         return [
-            *_stage_taps(self.module.encoder, "encoder", "", "conv1", decodes=False),
+            *stage_taps(self.module.encoder, "encoder", "", "conv1", decodes=False),
             Tap("encoder", "latent", "bct"),
             *(self._level(i) for i in range(self.n_levels)),
             Tap("quantizer", "latent.q", "bct", {"codes": _codes(1)}),
-            *_stage_taps(self.module.decoder, "decoder", "decoder.", "conv_t1", decodes=True),
+            *stage_taps(self.module.decoder, "decoder", "decoder.", "conv_t1", decodes=True),
         ]
 
     def time_base(self, tap: Tap, side: Side = "out") -> TimeBase | None:
@@ -160,56 +159,13 @@ def _codes(position: int) -> Method:
     return Method("forward", pick=pick)
 
 
-def _stage_taps(stage: Any, path: str, prefix: str, strided: str, decodes: bool) -> list[Tap]:
-    """First convolution, per block its residual units and strided convolution, last convolution."""
-    name = "conv" if strided == "conv1" else "up"
-    taps = [Tap(f"{path}.conv1", f"{prefix}conv.0", "bct", decodes=decodes)]
-    offset = 1 if name == "conv" else 0
-    for b in range(len(stage.block)):
-        units = [
-            Tap(f"{path}.block.{b}.{unit}", f"{prefix}res.{b}.{u}", "bct", decodes=decodes)
-            for u, unit in enumerate(_UNITS)
-        ]
-        step = Tap(
-            f"{path}.block.{b}.{strided}", f"{prefix}{name}.{b + offset}", "bct", decodes=decodes
-        )
-        taps += [*units, step] if name == "conv" else [step, *units]
-    last = len(stage.block) + 1 if name == "conv" else 1
-    return [*taps, Tap(f"{path}.conv2", f"{prefix}conv.{last}", "bct", decodes=decodes)]
-
-
 def _times(module: Any, sample_rate: int) -> Times:
     """Time bases on both sides of every tap."""
-    times: Times = {}
-
-    def note(path: str, now: TimeBase, after: TimeBase) -> TimeBase:
-        times[path, "in"], times[path, "out"] = now, after
-        return after
-
-    def conv(path: str, now: TimeBase) -> TimeBase:
-        layer = module.get_submodule(path)
-        sizes = (layer.kernel_size[0], layer.stride[0], layer.padding[0], layer.dilation[0])
-        up = isinstance(layer, torch.nn.ConvTranspose1d)
-        return note(path, now, (now.after_transposed_conv if up else now.after_conv)(*sizes))
-
-    def unit(path: str, now: TimeBase) -> TimeBase:
-        return note(path, now, conv(f"{path}.conv2", conv(f"{path}.conv1", now)))
-
-    def stage(name: str, now: TimeBase, strided: str) -> TimeBase:
-        start, now = now, conv(f"{name}.conv1", now)
-        for b in range(len(module.get_submodule(f"{name}.block"))):
-            path, before = f"{name}.block.{b}", now
-            steps = [(unit, f"{path}.{u}") for u in _UNITS]
-            steps.insert(3 if strided == "conv1" else 0, (conv, f"{path}.{strided}"))
-            for step, where in steps:
-                now = step(where, now)
-            note(path, before, now)
-        return note(name, start, conv(f"{name}.conv2", now))
-
-    latent = stage("encoder", TimeBase(sample_rate), "conv1")
+    stack = StackTimes(module)
+    latent = stack.stage("encoder", TimeBase(sample_rate), "conv1")
     n_levels = len(module.quantizer.quantizers)
     for path in ("quantizer", *(f"quantizer.quantizers.{i}" for i in range(n_levels))):
-        note(path, latent, latent)
-        times[path, "codes"] = latent
-    stage("decoder", latent, "conv_t1")
-    return times
+        stack.note(path, latent, latent)
+        stack.times[path, "codes"] = latent
+    stack.stage("decoder", latent, "conv_t1")
+    return stack.times

@@ -29,8 +29,13 @@ def transformers_module(feature: str) -> ModuleType:
     return transformers  # type: ignore[no-any-return]
 
 
-def load_pretrained(cls: Any, checkpoint: str) -> Any:
+def load_pretrained(cls: Any, checkpoint: str, **where: str) -> Any:
     """Load a model whose keys all match; a local folder never touches the network.
+
+    Args:
+        cls: A model class of transformers or diffusers.
+        checkpoint: A hub name or a local folder.
+        where: Where in it, as the library names it (``subfolder``).
 
     Raises:
         CheckpointError: It is not there, has unsafe pickles only, or keys that do not match.
@@ -44,7 +49,7 @@ def load_pretrained(cls: Any, checkpoint: str) -> Any:
         )
     try:
         model, report = cls.from_pretrained(
-            name, local_files_only=local, use_safetensors=True, output_loading_info=True
+            name, local_files_only=local, use_safetensors=True, output_loading_info=True, **where
         )
     except (OSError, RuntimeError, ValueError) as error:
         said = str(error).strip().split("\n")[0]

@@ -94,6 +94,53 @@ def recalibrate_norms(module: nn.Module, run: Callable[[], object]) -> None:
 
 
 @torch.no_grad()
+def level_convolutions(module: nn.Module, run: Callable[[], object]) -> None:
+    """Scale every convolution so that what it says has a deviation of 1, in one pass.
+
+    Layer-sequential unit variance (Mishkin & Matas 2016, section 3). Residual units with Snake
+    activations, ``x + sin²(x)``, double a signal; He-uniform filters let it grow ten-thousandfold
+    over an encoder of Oobleck, where Snakes turn thousands of times within one wave: such a network
+    hashes its input. Convolutions that do not fire, or say nothing but a constant, stay as they
+    are.
+
+    Args:
+        module: Holds the convolutions.
+        run: One pass over sound.
+    """
+    levelled: set[nn.Module] = set()
+
+    def level(layer: nn.Module, _: Any, output: Tensor) -> Tensor | None:
+        deviation = float(output.std())
+        if layer in levelled or not deviation > 0:
+            return None
+        levelled.add(layer)
+        _scale(layer, 1 / deviation)
+        return output / deviation
+
+    convolutions = [
+        layer for layer in module.modules() if isinstance(layer, nn.modules.conv._ConvNd)
+    ]
+    hooks = [layer.register_forward_hook(level) for layer in convolutions]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _scale(layer: Any, factor: float) -> None:
+    """Multiply what a layer says, whichever way its weight is stored."""
+    if parametrize.is_parametrized(layer, "weight"):
+        layer.parametrizations.weight.original0.mul_(factor)
+    elif hasattr(layer, "weight_g"):
+        layer.weight_g.mul_(factor)
+    else:
+        layer.weight.mul_(factor)
+    if layer.bias is not None:
+        layer.bias.mul_(factor)
+
+
+@torch.no_grad()
 def fill_codebooks(
     codebooks: list[Tensor], latents: Float[Tensor, "n d_latent"], seed: int
 ) -> None:
