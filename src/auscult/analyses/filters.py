@@ -227,8 +227,8 @@ def _judgements(
     width = by_name["median bandwidth at -3 dB"]
     gabor = by_name["median Gabor product"]
     random = width.controls["random weights"]
-    narrower = width.value < random
-    closer = gabor.value < gabor.controls["random weights"] - 0.02
+    narrow = verdict_of(width.value, list(width.controls.values()), "less", 0.05 * random)
+    close = verdict_of(gabor.value, [gabor.controls["random weights"]], "less", 0.02)
     return (
         Judgement(
             f"A filter of {kernel} samples at {rate} Hz cannot tell apart what lies closer than "
@@ -241,19 +241,19 @@ def _judgements(
             "P1-01",
         ),
         Judgement(
-            "Training made the first filters narrower than random ones."
-            if narrower
-            else "Training did not make the first filters narrower than random ones.",
+            "Training made the first filters narrower than those of every control."
+            if narrow == "holds"
+            else "Training did not make the first filters narrower than those of every control.",
             width,
-            verdict_of(width.value, list(width.controls.values()), "less", 0.05 * random),
+            narrow,
             "Median width of the main lobe at -3 dB; a margin of 5 % counts as equal.",
         ),
         Judgement(
             "Training brought the filters closer to the limit of time and frequency."
-            if closer
+            if close == "holds"
             else "Training did not bring the filters closer to the limit of time and frequency.",
             gabor,
-            verdict_of(gabor.value, [gabor.controls["random weights"]], "less", 0.02),
+            close,
             "Median of σ_t σ_f; it holds when trained filters come closer to 1/(4π) than random "
             "ones.",
         ),
