@@ -5,15 +5,11 @@ An analysis returns blocks, the run folder keeps them (``blocks.json`` beside
 by clip and seconds and its samples lie once in the run's ``clips`` folder.
 """
 
+from auscult.blocks.axes import Axis, ColourMap, Scale
 from auscult.blocks.files import clips_in, load_blocks, save_blocks
 from auscult.blocks.kinds import (
-    Animation,
-    Axis,
     Bars,
     Block,
-    Clip,
-    ClipGrid,
-    ColourMap,
     Curve,
     Finding,
     Gallery,
@@ -21,9 +17,7 @@ from auscult.blocks.kinds import (
     Graph,
     Heatmap,
     Histogram,
-    Lanes,
     Missing,
-    Scale,
     Scatter,
     Series,
     SmallMultiples,
@@ -31,12 +25,15 @@ from auscult.blocks.kinds import (
     Text,
     Verdict,
 )
+from auscult.blocks.sounding import Animation, Choice, Choices, Clip, ClipGrid, Lanes
 
 __all__ = [
     "Animation",
     "Axis",
     "Bars",
     "Block",
+    "Choice",
+    "Choices",
     "Clip",
     "ClipGrid",
     "ColourMap",

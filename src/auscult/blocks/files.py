@@ -7,13 +7,10 @@ from typing import Any, cast
 
 import numpy as np
 
+from auscult.blocks.axes import Axis
 from auscult.blocks.kinds import (
-    Animation,
-    Axis,
     Bars,
     Block,
-    Clip,
-    ClipGrid,
     Curve,
     Finding,
     Gallery,
@@ -21,7 +18,6 @@ from auscult.blocks.kinds import (
     Graph,
     Heatmap,
     Histogram,
-    Lanes,
     Missing,
     Scatter,
     Series,
@@ -29,6 +25,7 @@ from auscult.blocks.kinds import (
     Table,
     Text,
 )
+from auscult.blocks.sounding import Animation, Choice, Choices, Clip, ClipGrid, Lanes
 from auscult.core.errors import InvariantError, StoreError
 from auscult.core.tensors import read_arrays, read_json, write_arrays, write_json
 
@@ -50,6 +47,8 @@ _TYPES: dict[str, type] = {
         ClipGrid,
         Lanes,
         Animation,
+        Choice,
+        Choices,
         Graph,
         Missing,
         GalleryItem,

@@ -1,4 +1,4 @@
-"""The kinds of blocks, one dataclass each."""
+"""The kinds of blocks, one dataclass each; :mod:`auscult.blocks.sounding` has those that sound."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,25 +6,11 @@ from typing import Literal
 
 import numpy as np
 
+from auscult.blocks.axes import Axis, ColourMap
+from auscult.blocks.sounding import Animation, Choices, Clip, ClipGrid, Lanes
 from auscult.core.errors import InvariantError
 
-Scale = Literal["linear", "log"]
-ColourMap = Literal["sequential", "diverging", "boolean", "cyclic"]
 Verdict = Literal["holds", "explained by control", "does not hold", "cannot be tested here"]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A quantity along an axis: ``Axis("frequency", "Hz", "log")``."""
-
-    name: str
-    unit: str = ""
-    scale: Scale = "linear"
-
-    @property
-    def label(self) -> str:
-        """Text beside the axis."""
-        return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
 @dataclass(frozen=True)
@@ -182,97 +168,6 @@ class Bars:
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A stretch of a sound that can be heard, shown as waveform and spectrogram.
-
-    Attributes:
-        clip_id: Name in the run's ``clips`` folder.
-        start_s: Start in seconds within the clip.
-        stop_s: End in seconds within the clip.
-        label: What it is, for people and screen readers.
-        mark_s: Start and end of what to look at within it, in seconds of the clip.
-    """
-
-    clip_id: str
-    start_s: float
-    stop_s: float
-    label: str
-    mark_s: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class ClipGrid:
-    """Several clips side by side, for instance top fragments beside random ones."""
-
-    title: str
-    clips: tuple[Clip, ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Lanes:
-    """Curves over a clip with a cursor that follows the sound: an activation map one can hear.
-
-    Attributes:
-        title: Heading.
-        clip: The sound.
-        times_s: Centre of each frame in seconds of the clip, ascending.
-        values: One row per lane.
-        lanes: Name of each lane.
-        value_axis: What the values are.
-        colour_map: Sequential for activations, diverging for signed responses.
-    """
-
-    title: str
-    clip: Clip
-    times_s: np.ndarray
-    values: np.ndarray
-    lanes: tuple[str, ...]
-    value_axis: Axis
-    colour_map: ColourMap = "sequential"
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Animation:
-    """A point that moves through a plane while a clip plays (a trajectory), with a trail.
-
-    Attributes:
-        title: Heading.
-        clip: The sound.
-        times_s: Centre of each frame in seconds of the clip, ascending.
-        x: Where the point is in each frame.
-        y: Where the point is in each frame.
-        x_axis: What ``x`` is.
-        y_axis: What ``y`` is.
-        note: What to look at.
-        lanes: Name of each row of activity shown under the plane, if any.
-        lane_values: ``[lane frame]``, at the same times.
-        value_axis: What ``lane_values`` are.
-    """
-
-    title: str
-    clip: Clip
-    times_s: np.ndarray
-    x: np.ndarray
-    y: np.ndarray
-    x_axis: Axis
-    y_axis: Axis
-    note: str = ""
-    lanes: tuple[str, ...] = ()
-    lane_values: np.ndarray | None = None
-    value_axis: Axis | None = None
-
-    def __post_init__(self) -> None:
-        shape = (0, 0) if self.lane_values is None else self.lane_values.shape
-        if self.lanes and shape != (len(self.lanes), len(self.times_s)):
-            raise InvariantError(
-                f"{self.title!r} names {len(self.lanes)} lanes over {len(self.times_s)} frames, "
-                f"its values have shape {shape}"
-            )
-
-
-@dataclass(frozen=True)
 class Graph:
     """Things and what leads from one to another, each link with its weight.
 
@@ -355,6 +250,7 @@ Block = (
     | ClipGrid
     | Lanes
     | Animation
+    | Choices
     | Graph
     | Missing
     | Gallery

@@ -28,6 +28,7 @@ SCRIPTS = (
     "clips",
     "maps",
     "motion",
+    "desk",
     "graph",
     "simple",
     "gallery",

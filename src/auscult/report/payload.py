@@ -10,6 +10,7 @@ import numpy as np
 from auscult.blocks import (
     Animation,
     Axis,
+    Choices,
     Clip,
     Gallery,
     GalleryItem,
@@ -33,6 +34,7 @@ _MOST_FRAMES = 1600
 _MOST_CELLS = 1024
 _MOST_POINTS = 4000
 _MOST_STEPS = 6000
+_MOST_CURVE_FRAMES = 500  # of each curve, for every combination of a desk
 _MOST_SEARCH = 400
 
 
@@ -219,7 +221,20 @@ def _shortened(block: Any) -> Any:
         return _thinned(block)
     if isinstance(block, Animation) and len(block.times_s) > _MOST_STEPS:
         return _fewer_steps(block)
+    if isinstance(block, Choices) and len(block.times_s) > _MOST_CURVE_FRAMES:
+        return _fewer_frames(block)
     return drawable(block) if isinstance(block, Graph) else block
+
+
+def _fewer_frames(block: Choices) -> Choices:
+    """Every n-th frame of the curves of a desk."""
+    size = -(-len(block.times_s) // _MOST_CURVE_FRAMES)
+    return replace(
+        block,
+        times_s=block.times_s[::size],
+        values=block.values[:, :, ::size],
+        note=_with(block.note, f"One in {size} of {len(block.times_s):,} frames is drawn."),
+    )
 
 
 def _fewer_steps(block: Animation) -> Animation:

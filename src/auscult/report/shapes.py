@@ -8,6 +8,7 @@ import numpy as np
 from auscult.blocks import (
     Animation,
     Bars,
+    Choices,
     Curve,
     Graph,
     Heatmap,
@@ -106,6 +107,12 @@ def _animation(block: Animation) -> None:
         _equal(times_s=frames, lane_values=block.lane_values.shape[1])
 
 
+def _choices(block: Choices) -> None:
+    _equal(clips=len(block.clips), combinations=_length(block.values, axes=3))
+    _equal(curves=len(block.curves), rows=block.values.shape[1], axes=len(block.curve_axes))
+    _equal(frames=block.values.shape[2], times_s=_length(block.times_s))
+
+
 def _graph(block: Graph) -> None:
     _equal(nodes=len(block.nodes), sizes=_length(block.sizes))
     _equal(
@@ -129,6 +136,7 @@ def _table(block: Table) -> None:
 _CHECKS: dict[type, Callable[[Any], None]] = {
     Animation: _animation,
     Bars: _bars,
+    Choices: _choices,
     Curve: _curve,
     Graph: _graph,
     Heatmap: _heatmap,

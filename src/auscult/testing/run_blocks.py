@@ -9,6 +9,8 @@ from auscult.blocks import (
     Axis,
     Bars,
     Block,
+    Choice,
+    Choices,
     Clip,
     Curve,
     Finding,
@@ -142,7 +144,32 @@ def motion_blocks(clip_ids: Sequence[str], seconds: float) -> list[Block]:
         *_lanes(clip, rng),
         Histogram("How far responses move", edges, lengths, Axis("step", "standard deviations")),
         Clip(clip_ids[min(1, len(clip_ids) - 1)], 0.3, 1.7, "the largest steps", (0.8, 1.1)),
+        _desk(clip_ids, seconds),
     ]
+
+
+def _desk(clip_ids: Sequence[str], seconds: float) -> Choices:
+    """Two voices at four strengths, the last of which nobody made for the second."""
+    strengths = ("original", "α = 0", "α = 1", "α = 2")
+    clips = tuple(
+        None
+        if (voice, step) == (1, 3)
+        else Clip(clip_ids[step % len(clip_ids)], 0.0, seconds, name)
+        for voice in range(2)
+        for step, name in enumerate(strengths)
+    )
+    times = _times(seconds)
+    rising = 220 + 120 * np.arange(8)[:, None] * (times / seconds)
+    level = -30 + 3 * np.arange(8)[:, None] + 6 * np.sin(6 * times)
+    values = np.stack([np.where(times < 0.3, np.nan, rising), level], axis=1)
+    choices = (
+        Choice("voice", ("first", "second")),
+        Choice("strength", strengths, ordered=True, start=2, against=(0, 1)),
+    )
+    axes = (Axis("pitch", "Hz", "log"), Axis("loudness", "dB re full scale"))
+    return Choices(
+        "A desk", choices, clips, times, ("pitch", "loudness"), axes, values, "Dashed: original."
+    )
 
 
 def _motion_findings() -> list[Block]:

@@ -108,9 +108,13 @@
     host.append(el("div", { class: kind, style }, block.clips.map((clip) => auscult.tile(clip, owner))));
   };
 
-  const frequencies = (clip) => {
+  // Where a frequency lies on a clip's spectrogram, 0 at the bottom and 1 at the top.
+  auscult.hzShare = (clip) => {
     const [low, high] = [Math.min(LOWEST_HZ, clip.rate / 8), clip.rate / 2];
-    const share = (hz) => Math.log(hz / low) / Math.log(high / low);
+    return (hz) => Math.log(hz / low) / Math.log(high / low);
+  };
+  const frequencies = (clip) => {
+    const share = auscult.hzShare(clip);
     const ticks = [100, 300, 1000, 3000, 10000].filter((hz) => share(hz) > 0.06 && share(hz) < 0.88);
     return el("span", { class: "hz", "aria-hidden": "true" }, el("span", { class: "hz-unit" }, "Hz"),
       ticks.map((hz) => el("span", { style: { bottom: `${100 * share(hz)}%` } }, hz >= 1000 ? `${hz / 1000}k` : String(hz))));
