@@ -13,6 +13,7 @@ from auscult.models.weights import effective_weight, first_conv, folded_conv
 from auscult.taps.capture import capture, run_capture
 from auscult.taps.probe import time_base
 from auscult.testing.models import ModelContract
+from tests.contract.encoders import section
 
 ENCODEC = {
     "num_filters": 4,
@@ -124,6 +125,36 @@ class TestMiniEncodec(ModelContract):
 
 class TestPython(ModelContract):
     section = FAMILIES["python"]
+
+
+class TestAst(ModelContract):
+    section = section("audio-spectrogram-transformer")
+    verified = ("conv.0", "block.0:in", "block.0.mlp.act", "final")
+
+
+class TestHubert(ModelContract):
+    section = section("hubert")
+    verified = ("act.0", "block.1.mlp.act")
+
+
+class TestWav2Vec2(ModelContract):
+    section = section("wav2vec2")
+    verified = ("conv.0", "act.2", "position", "block.0:in", "block.0.attn.out")
+
+
+class TestWavLM(ModelContract):
+    section = section("wavlm")
+    verified = ("block.1",)
+
+
+class TestWhisper(ModelContract):
+    section = section("whisper")
+    verified = ("block.1.mlp.act", "final")
+
+
+class TestClap(ModelContract):
+    section = section("clap")
+    verified = ("block.1.mlp.act", "final")
 
 
 def test_every_family_has_a_contract_test():

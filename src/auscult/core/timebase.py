@@ -128,6 +128,16 @@ class TimeBase:
             span=self.span + self.hop * Fraction(reach, stride),
         )
 
+    def split_into(self, n_rows: int) -> "TimeBase":
+        """Give every frame's place to ``n_rows`` frames in a row: the bands of a column of patches.
+
+        The frames of a column hear the same samples, while their declared centres move by a hop
+        from one to the next; the span is the smallest interval that holds the samples of each.
+        """
+        hop = self.hop / n_rows
+        spread = (n_rows - 1) * hop
+        return replace(self, hop=hop, offset=self.offset - spread / 2, span=self.span + spread)
+
     def after_recurrence(self, bidirectional: bool = False) -> "TimeBase":
         """Compose with a recurrent layer: all the past, or the whole clip."""
         return replace(self, unbounded_past=True, global_=self.global_ or bidirectional)

@@ -24,6 +24,28 @@ response vector; ``bc`` has no time: one vector for the whole clip (or for a fra
 batch); ``bt`` has one number a frame (the indices of a quantiser's level)."""
 
 
+@dataclass(frozen=True)
+class TokenGrid:
+    """How the tokens of a transformer lie over time and frequency.
+
+    A network that cuts a spectrogram into patches numbers them row by row (a row is a band over
+    the whole clip), so that its order of tokens is not the order of time. Read by a grid, a patch
+    is a frame: patches come column by column, bands of a column from the first row to the last,
+    and tokens that stand for no place are left out. The tensor is ``[batch token channel]``, or
+    ``[batch channel row column]`` before its patches are put in a row.
+
+    Attributes:
+        n_rows: Bands, the patches of one column.
+        n_prefix: Tokens before the first patch (class, distillation).
+        n_chunks: Stretches of time that stand below one another (CLAP folds its spectrogram into a
+            square): the network's rows are ``n_chunks * n_rows``, later stretches further down.
+    """
+
+    n_rows: int
+    n_prefix: int = 0
+    n_chunks: int = 1
+
+
 Side = Literal["in", "out", "codes"]
 
 
@@ -60,14 +82,15 @@ class Tap:
         path: Dotted path of a module; "" is the network itself.
         role: The family's own name for it (``conv.0``, ``block.7.mlp.act``, ``latent``, ``rvq.2``),
             or "".
-        layout: Order of axes of its values, or None to judge by the kind of module.
+        layout: Order of axes of its values, how its tokens lie over time and frequency, or None to
+            judge by the kind of module.
         methods: Where its sides are, for those that are not the module's ``forward``.
         decodes: Whether it fires only while latents are turned back into sound.
     """
 
     path: str
     role: str = ""
-    layout: Layout | None = None
+    layout: Layout | TokenGrid | None = None
     methods: Mapping[Side, Method] = field(default_factory=dict)
     decodes: bool = False
 

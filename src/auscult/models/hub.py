@@ -3,6 +3,7 @@
 Safetensors only.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +41,81 @@ def load_pretrained(cls: Any, checkpoint: str, **where: str) -> Any:
     Raises:
         CheckpointError: It is not there, has unsafe pickles only, or keys that do not match.
     """
+    model, missing, unexpected = _load(cls, checkpoint, **where)
+    refuse_keys(checkpoint, missing, unexpected)
+    return model.eval()
+
+
+def load_part(cls: Any, checkpoint: str, part: str) -> Any:
+    """Load one part of a model, such as the encoder of a sequence model.
+
+    Keys of other parts, and of heads that the class does not have, do not matter; neither does the
+    vector that stands for masked frames, which is used in training only.
+
+    Args:
+        cls: A model class of transformers.
+        checkpoint: A hub name or a local folder.
+        part: Attribute of the model; "" for all of it.
+
+    Raises:
+        CheckpointError: It is not there, has unsafe pickles only, or lacks keys of the part.
+    """
+    model, missing, unexpected = _load(cls, checkpoint)
+    module = getattr(model, part) if part else model
+    known = {name for name, _ in module.named_children()}
+
+    def is_own(key: str) -> bool:
+        names = key.removeprefix(f"{model.base_model_prefix}.").split(".")
+        return names[0] == part if part else names[0] in known or len(names) == 1
+
+    missing = [key for key in missing if is_own(key) and not key.endswith("masked_spec_embed")]
+    refuse_keys(checkpoint, missing, [key for key in unexpected if is_own(key)])
+    return module.eval()
+
+
+def read_kind(checkpoint: str) -> str:
+    """The ``model_type`` that a checkpoint's configuration names.
+
+    Raises:
+        CheckpointError: The configuration cannot be read.
+    """
+    local = Path(checkpoint).expanduser().is_dir()
+    name = str(Path(checkpoint).expanduser()) if local else checkpoint
+    try:
+        config, _ = transformers_module("models of transformers").PretrainedConfig.get_config_dict(
+            name, local_files_only=local
+        )
+    except (OSError, ValueError) as error:
+        raise _unreadable("the configuration", checkpoint, error) from error
+    return str(config.get("model_type", "model of an unknown type"))
+
+
+def load_feature_extractor(cls: Any, checkpoint: str | None) -> Any:
+    """How a checkpoint hears: its sample rate and the settings of its features.
+
+    Without a checkpoint, the library's own settings for this class.
+
+    Raises:
+        CheckpointError: It is not there.
+    """
+    with warnings.catch_warnings():
+        # AST's own filters are finer than the bins of its transform, which is no news.
+        warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
+        return cls() if checkpoint is None else _extractor_of(cls, checkpoint)
+
+
+def _extractor_of(cls: Any, checkpoint: str) -> Any:
+    local = Path(checkpoint).expanduser().is_dir()
+    name = str(Path(checkpoint).expanduser()) if local else checkpoint
+    try:
+        return cls.from_pretrained(name, local_files_only=local)
+    except (OSError, ValueError) as error:
+        what = "the feature extractor (preprocessor_config.json)"
+        raise _unreadable(what, checkpoint, error) from error
+
+
+def _load(cls: Any, checkpoint: str, **where: str) -> tuple[Any, list[str], list[str]]:
+    """A model, the keys that it lacks and those that it does not know."""
     local = Path(checkpoint).expanduser().is_dir()
     name = str(Path(checkpoint).expanduser()) if local else checkpoint
     if local and not any(Path(name).glob("*.safetensors")):
@@ -59,8 +135,12 @@ def load_pretrained(cls: Any, checkpoint: str, **where: str) -> Any:
         ) from error
     mismatched = [str(key) for key in report.get("mismatched_keys", [])]
     missing = sorted([*report.get("missing_keys", []), *mismatched])
-    refuse_keys(checkpoint, missing, sorted(report.get("unexpected_keys", [])))
-    return model.eval()
+    return model, missing, sorted(report.get("unexpected_keys", []))
+
+
+def _unreadable(what: str, checkpoint: str, error: Exception) -> CheckpointError:
+    said = str(error).strip().split("\n")[0]
+    return CheckpointError(f"{what} of {checkpoint} cannot be read ({said})")
 
 
 def read_config(
@@ -85,10 +165,7 @@ def read_config(
         else:
             known = cls.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
-        said = str(error).strip().split("\n")[0]
-        raise CheckpointError(
-            f"the configuration of {checkpoint} cannot be read ({said})"
-        ) from error
+        raise _unreadable("the configuration", checkpoint, error) from error
     data = known.to_dict()
     unknown = sorted(set(overrides) - set(data))
     if unknown:

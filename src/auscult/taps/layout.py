@@ -9,7 +9,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from auscult.core.errors import TapError
-from auscult.models.base import AudioModel, Layout
+from auscult.models.base import AudioModel, Layout, TokenGrid
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.survey import Firing, survey
 from auscult.taps.point import ResolvedTap
@@ -46,7 +46,7 @@ def surveyed(model: AudioModel) -> dict[str, Firing]:
     return _surveys[model]
 
 
-def layout_of(model: AudioModel, resolved: ResolvedTap, tensor: Tensor) -> Layout:
+def layout_of(model: AudioModel, resolved: ResolvedTap, tensor: Tensor) -> Layout | TokenGrid:
     """The order of axes of a tensor at a tap.
 
     As declared, else by kind of module, else by its neighbours.
@@ -55,6 +55,9 @@ def layout_of(model: AudioModel, resolved: ResolvedTap, tensor: Tensor) -> Layou
         TapError: There is no saying; the sentence tells how to declare it.
     """
     declared = resolved.tap.layout
+    if isinstance(declared, TokenGrid):
+        _check_grid(resolved.address, declared, tensor)
+        return declared
     if declared is not None and len(declared) == tensor.ndim:
         return declared
     if tensor.is_complex():
@@ -120,8 +123,13 @@ def with_plain_gradient(tensor: Tensor) -> Tensor:
     return same
 
 
-def unfolded_view(tensor: Tensor, layout: Layout) -> Tensor:
-    """A view with items first and frames second, whatever makes up the vector behind them."""
+def unfolded_view(tensor: Tensor, layout: Layout | TokenGrid) -> Tensor:
+    """Items first and frames second, whatever makes up the vector behind them.
+
+    A view, but for tokens, whose order changes.
+    """
+    if isinstance(layout, TokenGrid):
+        return _grid(tensor, layout).permute(0, 1, 3, 2, 4).flatten(1, 3)
     if layout == "bc":
         return tensor[:, None]
     if layout == "bt":
@@ -129,19 +137,56 @@ def unfolded_view(tensor: Tensor, layout: Layout) -> Tensor:
     return tensor.permute(*_PERMUTATIONS[layout])
 
 
-def to_frames(tensor: Tensor, layout: Layout) -> Shaped[Tensor, "item frame d_in"]:
+def to_frames(tensor: Tensor, layout: Layout | TokenGrid) -> Shaped[Tensor, "item frame d_in"]:
     """Items (clips, or frames of clips folded into the batch), their frames, their vectors."""
     return unfolded_view(tensor, layout).flatten(2)
 
 
-def from_frames(values: Shaped[Tensor, "item frame d_in"], like: Tensor, layout: Layout) -> Tensor:
-    """The inverse of :func:`to_frames`, in the shape of the tensor that it was taken from."""
+def from_frames(
+    values: Shaped[Tensor, "item frame d_in"], like: Tensor, layout: Layout | TokenGrid
+) -> Tensor:
+    """The inverse of :func:`to_frames`, in the shape of the tensor that it was taken from.
+
+    Tokens without a place stay what they are.
+    """
+    if isinstance(layout, TokenGrid):
+        shape = (len(values), layout.n_chunks, -1, layout.n_rows, values.shape[-1])
+        tokens = values.reshape(shape).transpose(2, 3).flatten(1, 3)
+        if like.ndim == 4:
+            return tokens.transpose(1, 2).reshape(like.shape)
+        return torch.cat([like[:, : layout.n_prefix], tokens], 1)
     if layout in ("bc", "bt"):
         return values.reshape(like.shape)
     order = _PERMUTATIONS[layout]
     permuted = values.reshape([like.shape[axis] for axis in order])
     inverse = sorted(range(len(order)), key=order.__getitem__)
     return permuted.permute(*inverse)
+
+
+def _grid(tensor: Tensor, grid: TokenGrid) -> Shaped[Tensor, "item chunk row column d_in"]:
+    """The patches where they lie; tokens without a place are left out."""
+    tokens = tensor.flatten(2).transpose(1, 2) if tensor.ndim == 4 else tensor
+    patches = tokens[:, grid.n_prefix :] if tensor.ndim == 3 else tokens
+    shape = (len(patches), grid.n_chunks, grid.n_rows, -1, patches.shape[-1])
+    return patches.reshape(shape)
+
+
+def _check_grid(address: str, grid: TokenGrid, tensor: Tensor) -> None:
+    """Refuse a tensor that has no such grid.
+
+    Raises:
+        TapError: Its rank, or its number of tokens, is another.
+    """
+    n_rows = grid.n_chunks * grid.n_rows
+    if tensor.ndim == 3:
+        fits = tensor.shape[1] > grid.n_prefix and (tensor.shape[1] - grid.n_prefix) % n_rows == 0
+    else:
+        fits = tensor.ndim == 4 and tensor.shape[2] == n_rows
+    if not fits:
+        raise TapError(
+            f"{address} has the shape {list(tensor.shape)}, which holds no patches in {n_rows} rows"
+            f" behind {grid.n_prefix} other tokens"
+        )
 
 
 def joined(address: str, calls: Sequence[Tensor]) -> Shaped[Tensor, "item frame d_in"]:
