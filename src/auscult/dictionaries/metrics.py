@@ -6,17 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
-from torch import Tensor
+from jaxtyping import Float64
 
 from auscult.core.errors import UserError, WidthError
 from auscult.dictionaries.base import Dictionary
+from auscult.dictionaries.sums import Sums
 from auscult.store.source import VectorSource
-
-DENSE_USAGE = 0.1
-"""A feature that is on in more than this share of vectors counts as dense."""
-
-_NO_VARIATION = 1e-12
 
 
 @dataclass(frozen=True)
@@ -46,11 +41,15 @@ class DictionaryMetrics:
             It falls as more vectors are looked at.
         dense_share: Share of features that are on in more than a tenth of the vectors, in [0, 1].
         reconstruction_bias: ``Σ ‖x̂‖² / Σ x·x̂`` about the mean, as SAEBench's
-            ``relative_reconstruction_bias`` on centred vectors. 1 is unbiased; below 1
-            reconstructions are systematically too short (the shrinkage of an L1 penalty), above 1
-            too long.
+            ``relative_reconstruction_bias`` on centred vectors: one over the slope of the
+            regression of x on x̂. 1 is unbiased; below 1 reconstructions are systematically too
+            short (the shrinkage of an L1 penalty), above 1 too long.
         relative_norm: Mean ``‖x̂‖ / ‖x‖`` about the mean, in [0, ∞). Below 1 also for an unbiased
             but imperfect reconstruction, and dominated by quiet frames.
+        hoyer: Mean Hoyer sparsity of the activations, ``(√m - ‖z‖₁ / ‖z‖₂) / (√m - 1)``, in [0, 1]:
+            1 where one feature is on, 0 where all are on alike. Unlike l0 it sees how unequal those
+            are that are on; it grows with the number of features at the same l0. Vectors without an
+            active feature are left out.
     """
 
     n_vectors: int
@@ -65,6 +64,7 @@ class DictionaryMetrics:
     dense_share: float
     reconstruction_bias: float
     relative_norm: float
+    hoyer: float
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; NaN becomes None."""
@@ -106,7 +106,7 @@ def evaluate(
         raise UserError(
             f"{wanted.n_vectors} targets for {source.n_vectors} vectors: give one for each"
         )
-    sums = _Sums(wanted.statistics.mean, dictionary.n_features)
+    sums = Sums(wanted.statistics.mean, dictionary.n_features)
     device, training = dictionary.preprocess.mean.device, dictionary.training
     dictionary.eval()
     try:
@@ -115,98 +115,17 @@ def evaluate(
             sums.add(target, acts, dictionary.decode(acts))
     finally:
         dictionary.train(training)
+    return metrics_of(sums, dictionary)
+
+
+def metrics_of(sums: Sums, dictionary: Dictionary) -> DictionaryMetrics:
+    """The figures of sums taken with this dictionary, every vector counted once."""
     time = dictionary.provenance.time
-    return sums.metrics(float(time.frame_rate) if time else math.nan)
-
-
-class _Sums:
-    """Running sums about the mean."""
-
-    def __init__(self, mean: Float64[np.ndarray, " d"], n_features: int) -> None:
-        self.mean = mean
-        self.n = 0
-        self.error = np.zeros(len(mean))
-        self.power = np.zeros(len(mean))
-        self.offset = np.zeros(len(mean))
-        self.raw_power = 0.0
-        self.estimate_power = self.product = 0.0
-        self.cosine, self.centred_cosine, self.relative_norm = _Mean(), _Mean(), _Mean()
-        self.on = np.zeros(n_features, np.int64)
-
-    def add(
-        self,
-        values: Float[np.ndarray, "n d"],
-        acts: Float[Tensor, "n n_features"],
-        decoded: Float[Tensor, "n d"],
-    ) -> None:
-        x, estimate = values.astype(np.float64), decoded.cpu().numpy().astype(np.float64)
-        self.cosine.add(_row_dot(x, estimate), _norms(x) * _norms(estimate))
-        self.raw_power += float(np.square(x).sum())
-        self.error += np.square(x - estimate).sum(0)
-        x -= self.mean
-        estimate -= self.mean
-        self.n += len(x)
-        self.offset += x.sum(0)
-        self.power += np.square(x).sum(0)
-        products = _row_dot(x, estimate)
-        self.centred_cosine.add(products, _norms(x) * _norms(estimate))
-        self.relative_norm.add(_norms(estimate), _norms(x))
-        self.estimate_power += float(np.square(estimate).sum())
-        self.product += float(products.sum())
-        self.on += (acts != 0).sum(0).cpu().numpy()
-
-    def metrics(self, frame_rate: float) -> DictionaryMetrics:
-        # The mean given is that of the statistics; what is left of it is taken out exactly.
-        variance = np.maximum(self.power - self.offset**2 / self.n, 0.0)
-        moves = variance > _NO_VARIATION * (variance + self.n * self.mean**2)
-        explained = np.full(len(variance), math.nan)
-        explained[moves] = 1.0 - self.error[moves] / variance[moves]
-        total = float(variance.sum())
-        usage = self.on / self.n
-        l0 = float(self.on.sum()) / self.n
-        return DictionaryMetrics(
-            n_vectors=self.n,
-            fvu=_ratio(float(self.error.sum()), total, _NO_VARIATION * self.raw_power),
-            explained_variance=explained,
-            cosine=self.cosine.value,
-            centred_cosine=self.centred_cosine.value,
-            l0=l0,
-            l0_per_second=l0 * frame_rate,
-            usage=usage,
-            dead_fraction=float((usage == 0).mean()),
-            dense_share=float((usage > DENSE_USAGE).mean()),
-            reconstruction_bias=_ratio(self.estimate_power, self.product),
-            relative_norm=self.relative_norm.value,
-        )
-
-
-class _Mean:
-    """Mean of quotients; those with a zero below are left out."""
-
-    def __init__(self) -> None:
-        self.total, self.n = 0.0, 0
-
-    def add(self, above: Float64[np.ndarray, " n"], below: Float64[np.ndarray, " n"]) -> None:
-        defined = below > 0
-        self.total += float((above[defined] / below[defined]).sum())
-        self.n += int(defined.sum())
-
-    @property
-    def value(self) -> float:
-        return self.total / self.n if self.n else math.nan
-
-
-def _ratio(above: float, below: float, least: float = 0.0) -> float:
-    return above / below if below > least else math.nan
-
-
-def _norms(rows: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"]:
-    lengths: np.ndarray = np.sqrt(np.square(rows).sum(1))
-    return lengths
-
-
-def _row_dot(
-    a: Float64[np.ndarray, "n d"], b: Float64[np.ndarray, "n d"]
-) -> Float64[np.ndarray, " n"]:
-    products: np.ndarray = np.einsum("nd,nd->n", a, b)
-    return products
+    figures = {name: float(value[0]) for name, value in sums.figures().items()}
+    return DictionaryMetrics(
+        n_vectors=int(sums.n.sum()),
+        explained_variance=sums.explained_variance()[0],
+        usage=sums.usage()[0],
+        l0_per_second=figures["l0"] * (float(time.frame_rate) if time else math.nan),
+        **figures,
+    )
