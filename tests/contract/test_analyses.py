@@ -31,6 +31,7 @@ SMALL = {
     "mixtures": {"n_mixtures": 8, "seconds": 1.0, "n_gammatones": 6},
     "reuse": {"most_vectors": 400},
     "next-state": {"most_vectors": 400},
+    "dictionary-quality": {"most_vectors": 400, "n_resamples": 100},
 }
 NAMES = [name for name in ANALYSES.names() if not name.startswith("example")]
 DICTIONARIES = [

@@ -19,6 +19,7 @@ from auscult.core.registry import Registry
 from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary
+from auscult.measures.scorecards import Scorecard
 from auscult.models.base import AudioModel, Weights
 from auscult.store.reader import ActivationStore
 
@@ -182,6 +183,7 @@ class Result:
         blocks: Blocks that only the running analysis could make.
         judgements: The verdicts; their measurements need not stand in ``measurements`` again.
         sounds: What it made and its page plays.
+        scorecards: Results of single dictionaries in SAEBench's shape, by a name unique here.
     """
 
     measurements: tuple[Measurement, ...]
@@ -190,6 +192,7 @@ class Result:
     blocks: tuple[Block, ...] = ()
     judgements: tuple[Judgement, ...] = ()
     sounds: tuple[MadeSound, ...] = ()
+    scorecards: Mapping[str, Scorecard] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -252,6 +255,13 @@ class Context(Protocol):
 
         One per seed; one only under a control condition. Those of the test side are the same fit
         to disjoint recordings, under a seed of its own: one, of the base condition.
+        """
+        ...
+
+    def training_logs(self, name: str, tap: str) -> list[list[Mapping[str, Any]]]:
+        """Lines of the training log of each seed of that dictionary, in order of steps.
+
+        Empty for those that are not trained.
         """
         ...
 

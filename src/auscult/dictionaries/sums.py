@@ -26,9 +26,7 @@ class Sums:
         n_groups: How many groups there are.
     """
 
-    def __init__(
-        self, mean: Float64[np.ndarray, " d"], n_features: int, n_groups: int = 1
-    ) -> None:
+    def __init__(self, mean: Float64[np.ndarray, " d"], n_features: int, n_groups: int = 1) -> None:
         self.mean = mean
         self.n = np.zeros(n_groups, np.int64)
         self.on = np.zeros((n_groups, n_features), np.int64)
@@ -83,13 +81,15 @@ class Sums:
     ) -> None:
         """Mean of quotients; those with a zero below are left out."""
         defined = below > 0
-        by.add(self._quotients[name][0], np.divide(above, below, np.zeros(len(above)), where=defined))
+        by.add(
+            self._quotients[name][0], np.divide(above, below, np.zeros(len(above)), where=defined)
+        )
         by.add(self._quotients[name][1], defined.astype(np.float64))
 
     def explained_variance(
         self, weights: Float64[np.ndarray, "b g"] | None = None
     ) -> Float64[np.ndarray, "b d"]:
-        """``1 - fvu`` of each dimension, for each weighting of the groups; NaN where none varies."""
+        """``1 - fvu`` of each dimension for each weighting of the groups; NaN where none varies."""
         w = self._weights(weights)
         n = (w @ self.n)[:, None]
         variance = np.maximum(w @ self._power - (w @ self._offset) ** 2 / n, 0.0)
@@ -159,7 +159,8 @@ def _ratio(
     below: Float64[np.ndarray, " b"],
     least: Float64[np.ndarray, " b"] | float = 0.0,
 ) -> Float64[np.ndarray, " b"]:
-    return np.divide(above, below, np.full(len(above), math.nan), where=below > least)
+    out = np.full(len(above), math.nan)
+    return np.asarray(np.divide(above, below, out, where=below > least))
 
 
 def _norms(rows: Float64[np.ndarray, "n d"]) -> Float64[np.ndarray, " n"]:

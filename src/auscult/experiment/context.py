@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from auscult.models.base import AudioModel
 from auscult.store.reader import ActivationStore
 
 Fitted = Callable[[Condition, str, DictionarySpec, Split], list[Dictionary]]
+Logs = Callable[[str, DictionarySpec], list[list[Mapping[str, Any]]]]
 
 
 class RunContext:
@@ -36,6 +38,7 @@ class RunContext:
         recorded: Folder of the recording of each condition.
         fitted: Gives the dictionaries of a condition, tap, entry of the spec and side of the split;
             fits those that are not there yet.
+        logs: Gives the training logs of a tap and entry of the spec, one a seed.
         advance: Receives the share of the analysis that is done.
     """
 
@@ -44,11 +47,13 @@ class RunContext:
         listening: Listening,
         recorded: Mapping[Condition, Path],
         fitted: Fitted,
+        logs: Logs,
         advance: Callable[[float], None],
     ) -> None:
         self._listening = listening
         self._recorded = recorded
         self._fitted = fitted
+        self._logs = logs
         self._entries = {entry.name: entry for entry in listening.spec.dictionaries}
         self.advance = advance
         self.seed = listening.spec.seed
@@ -102,6 +107,10 @@ class RunContext:
         """
         self._must_be_recorded(condition)
         return self._fitted(condition, tap, self._entry(name), split)
+
+    def training_logs(self, name: str, tap: str) -> list[list[Mapping[str, Any]]]:
+        """Lines of the training log of each seed; empty for what is not trained."""
+        return self._logs(tap, self._entry(name))
 
     def _must_be_recorded(self, condition: Condition) -> None:
         if condition not in self._recorded:

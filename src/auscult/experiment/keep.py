@@ -37,6 +37,14 @@ def keep_result(folder: Path, name: str, analysis: Analysis, result: Result) -> 
     blocks = analysis.view(result)
     save_blocks(folder, blocks)
     _keep_made(folder, name, result.sounds, _clip_ids(blocks))
+    for told, card in result.scorecards.items():
+        path = folder / "saebench" / f"{_plain(told)}-{digest_of(told)[:8]}.json"
+        write_json(path, _finite(card.to_json()))
+
+
+def _plain(name: str) -> str:
+    """Letters and digits of a name, for a file that people look for."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name).strip("-")[:80]
 
 
 def _keep_made(

@@ -20,7 +20,14 @@ from auscult.experiment.keep import keep_clips, keep_result
 from auscult.experiment.listening import Listening
 from auscult.experiment.progress import Progress, Silent
 from auscult.experiment.spec import DictionarySpec, Spec, read_spec
-from auscult.experiment.stages import check_sounds, fit, load_fitted, record, tap_folder
+from auscult.experiment.stages import (
+    check_sounds,
+    fit,
+    load_fitted,
+    record,
+    tap_folder,
+    training_logs,
+)
 from auscult.experiment.workspace import Stage, Workspace
 from auscult.sounds.base import Skipped
 from auscult.store.reader import ActivationStore
@@ -166,7 +173,9 @@ class Experiment:
     def context(self, controls: Sequence[Condition]) -> RunContext:
         """What an analysis with these controls may ask."""
         recorded = {condition: self.recorded[condition].folder for condition in (BASE, *controls)}
-        return RunContext(self.listening, recorded, self._dictionaries, self.progress.advance)
+        return RunContext(
+            self.listening, recorded, self._dictionaries, self._logs, self.progress.advance
+        )
 
     def _stage(self, name: str, build: Any, **described: Any) -> Stage:
         self.progress.begin(name)
@@ -207,9 +216,16 @@ class Experiment:
         """Load the dictionaries of one entry of the spec; fit them first where nobody has."""
         group = [entry]
         if condition == BASE and split == "train":
-            group = next(g for g in _groups(self.spec.dictionaries) if entry in g)
+            group = self._group(entry)
         stage = self._fit(condition, tap, group, split)
         return load_fitted(stage.folder, entry.name, self._seeds(condition, entry, split))
+
+    def _logs(self, tap: str, entry: DictionarySpec) -> list[list[Mapping[str, Any]]]:
+        stage = self._fit(BASE, tap, self._group(entry), "train")
+        return training_logs(stage.folder, entry.name, self._seeds(BASE, entry, "train"))
+
+    def _group(self, entry: DictionarySpec) -> list[DictionarySpec]:
+        return next(group for group in _groups(self.spec.dictionaries) if entry in group)
 
     def _seeds(self, condition: Condition, entry: DictionarySpec, split: Split) -> tuple[int, ...]:
         """All of the spec's under the base condition, one under controls, another on the test side.

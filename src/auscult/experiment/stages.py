@@ -1,5 +1,6 @@
 """The stages that touch the model: recording response vectors, and fitting dictionaries to them."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -184,6 +185,17 @@ def load_fitted(folder: Path, name: str, seeds: tuple[int, ...]) -> list[Diction
     """The dictionaries that :func:`fit` left under one name."""
     return [
         Dictionary.load(folder / "dictionaries" / f"{_slug(name)}-seed-{seed}") for seed in seeds
+    ]
+
+
+def training_logs(folder: Path, name: str, seeds: tuple[int, ...]) -> list[list[Mapping[str, Any]]]:
+    """Lines of the logs that :func:`fit` left under one name; none for what is not trained."""
+    paths = [folder / "training" / f"{_slug(name)}-seed-{seed}.jsonl" for seed in seeds]
+    return [
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.is_file()
+        else []
+        for path in paths
     ]
 
 

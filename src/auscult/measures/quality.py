@@ -91,7 +91,9 @@ class Quality:
 
     def value(self, name: str) -> float:
         """A figure of the sample."""
-        return float(getattr(self, name) if name.startswith("dwell") else getattr(self.metrics, name))
+        return float(
+            getattr(self, name) if name.startswith("dwell") else getattr(self.metrics, name)
+        )
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float] | None:
         """Percentile interval of a figure over draws of the recordings; None where undefined."""

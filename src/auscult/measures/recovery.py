@@ -116,8 +116,8 @@ def plant(
 
     Directions are random vectors of the data's covariance. Each is on independently, the i-th most
     common with a probability that falls as ``1 / (i + n_atoms / 10)`` and is at most 1/2, ``k`` at
-    a time on average; strengths are log-normal (σ = 0.5 of their logarithm), as in the synthetic
-    trial of Korznikov et al. (2026).
+    a time on average; strengths are log-normal (σ = 0.5 of their logarithm). This is kinder than
+    real features, which come together: what is not found here is not found anywhere.
 
     Args:
         n_atoms: Directions to plant.

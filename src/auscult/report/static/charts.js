@@ -61,6 +61,15 @@
     return `M${[...there, ...back].join("L")}Z`;
   };
 
+  // Few points are measurements, not a course: each is marked, and one alone would be no line at all.
+  const FEW = 12;
+  const dots = (frame, one, kind, log) => {
+    for (let i = 0; i < one.y.length; i++) {
+      if (!Number.isFinite(one.x[i]) || !Number.isFinite(one.y[i]) || (log && one.y[i] <= 0)) continue;
+      frame.plot.append(svg("circle", { class: `point ${kind}`, cx: frame.px(one.x[i]).toFixed(1), cy: frame.py(one.y[i]).toFixed(1), r: 3 }));
+    }
+  };
+
   const curveExtents = (all) => {
     const xs = [Infinity, -Infinity];
     const ys = [Infinity, -Infinity];
@@ -89,6 +98,7 @@
       if (one.low && one.high) frame.plot.append(svg("path", { class: `band ${kind}`, d: band(one, frame.px, frame.py) }));
       const masked = x.log ? { x: across(one), y: [...one.y].map((value, i) => (one.x[i] > 0 ? value : NaN)) } : one;
       frame.plot.append(svg("path", { class: `line ${kind}`, d: path(masked.x, masked.y, frame.px, frame.py, y.log) }));
+      if (!bare && masked.y.length <= FEW) dots(frame, masked, kind, y.log);
     }
     const legend = bare ? null : auscult.legend(series);
     if (legend) host.append(legend);
