@@ -179,6 +179,40 @@ def claims(
 
 
 @app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN [RUN ...]")],
+    out: Annotated[Path, typer.Option(help="Folder of the comparison's page.")] = Path(
+        "comparison"
+    ),
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Only differences whose interval leaves out 0.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Line up what finished runs measured: each difference with its interval, and a page."""
+    from auscult.report.comparison import compare as line_up
+    from auscult.report.comparison_page import (
+        columns,
+        rows_as_text,
+        settings_grid,
+        write_comparison,
+    )
+
+    found = line_up(folders)
+    page = write_comparison(found, out)
+    if as_json:
+        typer.echo(json.dumps(found.to_json(), indent=1))
+        return
+    differing = settings_grid(found)
+    if differing is not None:
+        _print_table(differing.columns, differing.rows, most_width=160)
+    _print_table(columns(found), rows_as_text(found, clear), most_width=200)
+    for trouble in found.troubles:
+        typer.echo(f"damaged: {_visible(trouble)}", err=True)
+    typer.echo(f"Page: {page.resolve()}")
+
+
+@app.command()
 def serve(
     folder: Annotated[Path, typer.Argument(help="A run's folder.")],
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 0,

@@ -81,8 +81,8 @@ class Pages:
         exporter = Exporter(analysis.page, self._library, self._write)
         payloads = Payloads(self._library, exporter, self._write)
         extents = common_extents(analysis.blocks)
-        shown = [
-            _shown(block, payloads, f"{analysis.page}-{count}", extents.get(count - 1))
+        drawn = [
+            shown(block, payloads, f"{analysis.page}-{count}", extents.get(count - 1))
             for count, block in enumerate(analysis.blocks, 1)
         ]
         self._page(
@@ -90,7 +90,7 @@ class Pages:
             analysis.page,
             analysis.title,
             analysis=analysis,
-            shown=shown,
+            shown=drawn,
             measurements=overview.measurements(analysis.result),
             exports=exporter.finish(),
             fragments=exporter.fragments(),
@@ -117,15 +117,15 @@ class Pages:
 
     def _curves(self, group: ledger.Group, payloads: Payloads) -> dict[str, list[Shown]]:
         """Pictures over depth of each claim; the axis carries the names of the taps."""
-        shown: dict[str, list[Shown]] = {}
+        drawn: dict[str, list[Shown]] = {}
         for claim in group.claims:
             one = claim.standing
             for count, curve in enumerate(claim.curves, 1):
                 key = f"ledger-{file_stem(one.claim.id)}-{count}"
                 names = [tap or "whole model" for tap in one.by_tap]
                 more = {"x_names": names}
-                shown.setdefault(one.claim.id, []).append(_shown(curve, payloads, key, more))
-        return shown
+                drawn.setdefault(one.claim.id, []).append(shown(curve, payloads, key, more))
+        return drawn
 
     def index(self) -> None:
         """Write the overview."""
@@ -162,7 +162,7 @@ class Pages:
 
     def _page(self, template: str, page: str, title: str, **content: Any) -> None:
         html = (
-            _environment()
+            environment()
             .get_template(template)
             .render(
                 run=self._run,
@@ -177,9 +177,10 @@ class Pages:
         self._write(f"{page}.html", html.encode())
 
 
-def _shown(
+def shown(
     block: Block, payloads: Payloads, key: str, more: Mapping[str, Any] | None = None
 ) -> Shown:
+    """A block as templates draw it; one that contradicts itself as :class:`Missing`."""
     data = payloads.of(block, key)
     if data["type"] == "Missing" and not isinstance(block, Missing):
         return Shown(Missing(data["title"], data["reason"]), "Missing", key, None)
@@ -188,8 +189,9 @@ def _shown(
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates, with everything that reaches a page made visible and escaped."""
+    made = Environment(
         loader=PackageLoader("auscult.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -201,15 +203,15 @@ def _environment() -> Environment:
             visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
         ),
     )
-    environment.filters["paragraphs"] = _paragraphs
-    environment.filters["shown"] = _cell
-    environment.filters["seconds"] = seconds
-    environment.filters["number"] = number
-    environment.filters["data"] = lambda value: Markup(script_json(value))
-    environment.filters["excerpts"] = excerpts
-    environment.filters["still"] = still
-    environment.filters["links"] = links
-    return environment
+    made.filters["paragraphs"] = _paragraphs
+    made.filters["shown"] = _cell
+    made.filters["seconds"] = seconds
+    made.filters["number"] = number
+    made.filters["data"] = lambda value: Markup(script_json(value))
+    made.filters["excerpts"] = excerpts
+    made.filters["still"] = still
+    made.filters["links"] = links
+    return made
 
 
 def _paragraphs(text: str) -> list[str]:
