@@ -32,6 +32,7 @@ SMALL = {
     "reuse": {"most_vectors": 400},
     "next-state": {"most_vectors": 400},
     "dictionary-quality": {"most_vectors": 400, "n_resamples": 100},
+    "compositionality": {"n_draws": 1, "n_mixtures": 2},
 }
 NAMES = [name for name in ANALYSES.names() if not name.startswith("example")]
 DICTIONARIES = [

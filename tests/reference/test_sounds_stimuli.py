@@ -14,6 +14,7 @@ from auscult.sounds.base import SOUNDS
 from auscult.sounds.chirps import chirp_frequency
 from auscult.sounds.chords import chord_pitches
 from auscult.sounds.mixtures import envelopes
+from auscult.sounds.notes import harmonic_amplitudes, harmonic_tone
 from auscult.sounds.tones import partial_frequencies
 
 RATE = 16_000
@@ -316,3 +317,14 @@ def test_all_chords_are_distinct_before_any_comes_again():
     found = source("chords", n=288).recordings()
     names = {(r.labels["root"], r.labels["quality"], r.labels["inversion"]) for r in found}
     assert len(names) == 288
+
+
+@pytest.mark.parametrize("f0_hz", [61.7, 440.0, 3000.0])
+def test_harmonics_as_powers_are_the_sum_of_their_sines(f0_hz):
+    fast = harmonic_tone(f0_hz, "bright", 4000, RATE, np.random.default_rng(3))
+    f_hz = f0_hz * np.arange(1, min(40, int(0.45 * RATE / f0_hz)) + 1)
+    amplitudes = harmonic_amplitudes("bright", f_hz)
+    phases = np.random.default_rng(3).uniform(0, 2 * np.pi, len(f_hz))
+    t = np.arange(4000) / RATE
+    slow = amplitudes @ np.sin(2 * np.pi * f_hz[:, None] * t + phases[:, None])
+    np.testing.assert_allclose(fast, slow / np.sqrt(np.sum(amplitudes**2) / 2), atol=1e-10)
