@@ -99,3 +99,27 @@ def test_every_sound_of_a_desk_is_there_without_scripts(visit, rendered):
     visited = visit(rendered, java_script_enabled=False)
     visited.page.goto((rendered / "report" / "dynamics.html").as_uri())
     assert visited.page.locator(".drawn-choices audio").count() == 7
+
+
+def test_a_matrix_of_things_names_them_and_writes_its_numbers(visit, rendered):
+    page = visit(rendered).open("dynamics")
+    page.evaluate("auscult.seeAll()")
+    figure = page.locator(".figure-heatmap", has_text="What moved when")
+    figure.locator(".cell").first.wait_for()
+    assert figure.locator(".cell").all_text_contents() == ["1.2", "−0.1", "0.02", "0.3", "−0.9"]
+    texts = figure.locator(".axis text").all_text_contents()
+    assert [one for one in texts if one in ("loudness", "brightness", "pitch")] == [
+        "brightness",
+        "loudness",
+        "loudness",
+        "brightness",
+        "pitch",
+    ]
+    # The first row is on top.
+    top, bottom = (figure.locator(".cell").nth(i).bounding_box()["y"] for i in (0, 3))
+    assert top < bottom
+    table = page.evaluate(
+        """auscult.csvOf(JSON.parse([...document.querySelectorAll(".drawn-heatmap script")]
+             .find((one) => one.textContent.includes("What moved when")).textContent))"""
+    )
+    assert table.splitlines()[1].startswith("loudness,1.2000000476")  # 32 bits of 1.2

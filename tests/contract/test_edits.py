@@ -12,6 +12,7 @@ from auscult.core.tensors import write_arrays
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.interventions.base import EDITS, span_share
 from auscult.interventions.clamp import Clamp, ClampParams
+from auscult.interventions.control import ControlProvenance, ControlVector
 from auscult.interventions.patch import Patch, PatchParams
 from auscult.interventions.splice import Splice, SpliceParams
 from auscult.testing.edits import TIME, EditContract
@@ -59,6 +60,27 @@ class TestSplice(EditContract):
     def _saved(self, tmp_path):
         small_dictionary().save(tmp_path / "d")
         self.params = {"dictionary": str(tmp_path / "d")}
+
+
+class TestControl(EditContract):
+    name = "control"
+
+    @pytest.fixture(autouse=True)
+    def _saved(self, tmp_path):
+        told = ControlProvenance("m", "w", "t", TIME, "loudness", "more", "by hand")
+        direction = np.array(DIRECTION, np.float32)
+        ControlVector("loud", direction, told, renorm="rms").save(tmp_path / "v")
+        self.params = {"vector": str(tmp_path / "v"), "strength": 2.0}
+
+
+class TestControlOfFeatures(TestControl):
+    @pytest.fixture(autouse=True)
+    def _saved(self, tmp_path):
+        told = ControlProvenance("m", "w", "t", TIME, "loudness", "more", "by hand")
+        direction = np.linspace(-1, 1, 9).astype(np.float32)
+        rule = {"space": "features", "dictionary": small_dictionary(), "renorm": "rms"}
+        ControlVector("loud", direction, told, **rule).save(tmp_path / "v")
+        self.params = {"vector": str(tmp_path / "v"), "strength": 2.0}
 
 
 class TestPatch(EditContract):

@@ -94,7 +94,11 @@ class SmallMultiples:
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A matrix; rows run along ``y``. Diverging maps are centred on 0."""
+    """A matrix; rows run along ``y``. Diverging maps are centred on 0.
+
+    Where rows or columns are things and not places on a scale, ``x_names`` and ``y_names`` name
+    them, and ``x`` and ``y`` number them.
+    """
 
     title: str
     values: np.ndarray
@@ -105,6 +109,8 @@ class Heatmap:
     value_axis: Axis
     colour_map: ColourMap = "sequential"
     note: str = ""
+    x_names: tuple[str, ...] = ()
+    y_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The model, its taps and its sounds under each condition: all that is live while a run goes on."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from auscult.core.timebase import TimeBase
 from auscult.experiment.first_layer import is_first_layer_only, redraw_first_layer
 from auscult.experiment.spec import Spec
 from auscult.models.base import AudioModel, Weights
+from auscult.models.weights import weights_digest
 from auscult.sounds.base import SOUNDS, Recording, Skipped, SoundClip, SoundSource, clips, split
 from auscult.taps.capture import run_capture
 from auscult.taps.point import ResolvedTap, resolve
@@ -77,15 +77,8 @@ class Listening:
     def digest(self, weights: ControlWeights) -> str:
         """SHA-256 over the names and contents of every tensor of the model."""
         if weights not in self._digests:
-            self._digests[weights] = self._digest(weights)
+            self._digests[weights] = weights_digest(self.model(weights).module)
         return self._digests[weights]
-
-    def _digest(self, weights: ControlWeights) -> str:
-        told = hashlib.sha256()
-        for name, tensor in sorted(self.model(weights).module.state_dict().items()):
-            told.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            told.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
-        return told.hexdigest()
 
     @cached_property
     def taps(self) -> list[ResolvedTap]:

@@ -3,6 +3,7 @@
 Checkpoints read strictly, nothing unpickled.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,15 @@ class FirstConv:
     conv: nn.Module
     norm: nn.Module | None = None
     norm_path: str = ""
+
+
+def weights_digest(module: nn.Module) -> str:
+    """SHA-256 over the names, shapes and contents of every tensor of a network."""
+    told = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        told.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        told.update(tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    return told.hexdigest()
 
 
 def effective_weight(module: nn.Module) -> Float[Tensor, "d_out d_in kernel"]:

@@ -213,6 +213,8 @@ def _shortened(block: Any) -> Any:
             values=pooled(pooled(block.values, down, axis=0), across, axis=1),
             y=_means(block.y, down),
             x=_means(block.x, across),
+            x_names=() if across > 1 else block.x_names,
+            y_names=() if down > 1 else block.y_names,
             note=_with(
                 block.note, f"Drawn with the largest magnitude of every {down} × {across} cells."
             ),

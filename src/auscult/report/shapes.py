@@ -71,8 +71,9 @@ def _histogram(block: Histogram) -> None:
 
 
 def _heatmap(block: Heatmap) -> None:
-    _equal(rows=_length(block.values, axes=2), y=_length(block.y))
-    _equal(columns=block.values.shape[1], x=_length(block.x))
+    names = (len(block.x_names) or None, len(block.y_names) or None)
+    _equal(rows=_length(block.values, axes=2), y=_length(block.y), y_names=names[1])
+    _equal(columns=block.values.shape[1], x=_length(block.x), x_names=names[0])
 
 
 def _scatter(block: Scatter) -> None:

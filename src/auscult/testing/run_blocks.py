@@ -145,6 +145,18 @@ def motion_blocks(clip_ids: Sequence[str], seconds: float) -> list[Block]:
         Histogram("How far responses move", edges, lengths, Axis("step", "standard deviations")),
         Clip(clip_ids[min(1, len(clip_ids) - 1)], 0.3, 1.7, "the largest steps", (0.8, 1.1)),
         _desk(clip_ids, seconds),
+        Heatmap(
+            "What moved when something was moved",
+            np.array([[1.2, -0.1, 0.02], [0.3, -0.9, np.nan]]),
+            np.arange(3.0),
+            np.arange(2.0),
+            Axis("measured"),
+            Axis("moved"),
+            Axis("effect", "s.d."),
+            "diverging",
+            x_names=("loudness", "brightness", "pitch"),
+            y_names=("loudness", "brightness"),
+        ),
     ]
 
 

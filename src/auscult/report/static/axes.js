@@ -57,8 +57,11 @@
   };
 
   // A frame: plot area, gridlines, ticks and labels with units. Returns places to draw in and pixel functions.
-  auscult.frame = ({ width, height, x, y, xAxis, yAxis, compact = false, bare = false, label, xNames = null }) => {
-    const left = bare ? 4 : 12 + 6.2 * Math.max(...y.ticks(compact ? 4 : 5).map((tick) => auscult.tick(tick, yAxis).length), 1);
+  auscult.frame = ({ width, height, x, y, xAxis, yAxis, compact = false, bare = false, label, xNames = null, yNames = null }) => {
+    const most = Math.floor(width / 16);
+    const cut = (words) => (words.length > most ? `${words.slice(0, most - 1)}…` : words);
+    const yTicks = yNames ? yNames.map((words, i) => [i, cut(words)]) : y.ticks(compact ? 4 : 5).map((tick) => [tick, auscult.tick(tick, yAxis)]);
+    const left = bare ? 4 : 12 + 6.2 * Math.max(...yTicks.map(([, words]) => words.length), 1);
     const box = { left, top: bare ? 4 : 22, right: width - (bare ? 4 : 12), bottom: height - (bare ? 4 : compact ? 32 : 40) };
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label, class: "chart" });
     const px = (value) => box.left + x.share(value) * (box.right - box.left);
@@ -66,9 +69,12 @@
     const grid = svg("g", { class: "axis" });
     const text = (attributes, words) => grid.append(svg("text", attributes, words));
     if (!bare) {
-      for (const tick of y.ticks(compact ? 4 : 5)) {
+      let above = Infinity;
+      for (const [tick, words] of yTicks) {
         grid.append(svg("line", { x1: box.left, x2: box.right, y1: py(tick), y2: py(tick), class: Math.abs(tick) < 1e-12 ? "zero" : "rule" }));
-        text({ x: box.left - 6, y: py(tick) + 3.6, "text-anchor": "end" }, auscult.tick(tick, yAxis));
+        if (yNames && above - py(tick) < 11) continue;
+        above = py(tick);
+        text({ x: box.left - 6, y: py(tick) + 3.6, "text-anchor": "end" }, words);
       }
       let after = -Infinity;
       for (const tick of xNames ? xNames.keys() : x.ticks(Math.max(2, Math.floor((box.right - box.left) / 62)))) {

@@ -29,6 +29,8 @@
   // Plotly reads a little HTML in texts; angle brackets of ours are letters.
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
+  const named = (names, packed) => (names?.length ? names : Array.from(array(packed)));
+  const told = (one) => (typeof one === "string" ? escaped(one) : one);
   const heat = (block, tables) => {
     const [rows, columns] = block.values.shape ?? [1, 1];
     const values = array(block.values);
@@ -39,7 +41,7 @@
       return [i / 32, `rgb(${table[at]},${table[at + 1]},${table[at + 2]})`];
     });
     const z = Array.from({ length: rows }, (_, i) => Array.from(values.subarray(i * columns, (i + 1) * columns)));
-    return [{ type: "heatmap", x: Array.from(array(block.x)), y: Array.from(array(block.y)), z, zmin: low, zmax: high, colorscale, colorbar: { title: { text: escaped(block.value_axis.label), side: "right" } } }];
+    return [{ type: "heatmap", x: named(block.x_names, block.x).map(told), y: named(block.y_names, block.y).map(told), z, zmin: low, zmax: high, colorscale, colorbar: { title: { text: escaped(block.value_axis.label), side: "right" } } }];
   };
   const traces = async (block) => {
     if (block.type === "Heatmap") return heat(block, await auscult.colours());
@@ -91,7 +93,7 @@
   auscult.csvOf = (block) => {
     let rows;
     if (block.type === "Heatmap") {
-      const [xs, ys, values] = [array(block.x), array(block.y), array(block.values)];
+      const [xs, ys, values] = [named(block.x_names, block.x), named(block.y_names, block.y), array(block.values)];
       rows = [[`${block.y_axis.label} \\ ${block.x_axis.label}`, ...xs], ...Array.from(ys, (y, i) => [y, ...values.slice(i * xs.length, (i + 1) * xs.length)])];
     } else if (block.type === "Scatter") {
       const [xs, ys] = [array(block.x), array(block.y)];

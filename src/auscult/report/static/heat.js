@@ -59,6 +59,17 @@
     }
     return { scale, index };
   };
+  // The numbers of a small table of things, in ink that can be read on the cell's colour.
+  const MOST_WRITTEN = 150;
+  const write = (frame, values, table, [low, high], xs, ys, rowOf) => {
+    values.forEach((value, i) => {
+      if (!Number.isFinite(value)) return;
+      const at = 3 * Math.round(Math.min(Math.max((255 * (value - low)) / (high - low), 0), 255));
+      const light = 0.299 * table[at] + 0.587 * table[at + 1] + 0.114 * table[at + 2];
+      const words = number(Number(value.toPrecision(2)));
+      frame.plot.append(svg("text", { x: frame.px(xs[i % xs.length]), y: frame.py(ys[rowOf(Math.floor(i / xs.length))]) + 4, "text-anchor": "middle", class: "cell", fill: light > 140 ? "#14181a" : "#ffffff" }, words));
+    });
+  };
   const ascending = (values) => values.every((value, i) => i === 0 || value > values[i - 1]);
 
   auscult.draw.Heatmap = async (block, host, { compact } = {}) => {
@@ -74,26 +85,33 @@
     const [xs, ys] = [numbered(block.x, columns), numbered(block.y, rows)];
     const width = host.clientWidth || 320;
     const height = compact ? 190 : Math.min(480, Math.max(240, Math.min(width * 0.5, rows * 16 + 70)));
+    const [xNames, yNames] = [block.x_names, block.y_names].map((names) => (names?.length ? names : null));
+    // Things are read from the top, places on a scale from the bottom.
+    const fromBelow = yNames && [...yNames].reverse();
+    const rowOf = (fromBottom) => (yNames ? rows - 1 - fromBottom : fromBottom);
     const rough = auscult.scale(block.y_axis, auscult.extent(ys));
-    const sized = auscult.frame({ width, height, x: rough, y: rough, xAxis: block.x_axis, yAxis: block.y_axis, compact, label: "" }).box;
+    const sized = auscult.frame({ width, height, x: rough, y: rough, xAxis: block.x_axis, yAxis: block.y_axis, compact, label: "", xNames, yNames: fromBelow }).box;
     const [w, h] = [Math.round(sized.right - sized.left), Math.round(sized.bottom - sized.top)];
     const across = cells(xs, block.x_axis, 2 * w);
     const up = cells(ys, block.y_axis, 2 * h);
     const range = auscult.colourRange(values, block.colour_map);
     const label = `${block.title}. ${block.value_axis.label} over ${block.x_axis.label} and ${block.y_axis.label}, ${rows} by ${columns} cells, ${number(range[0])} to ${number(range[1])}.`;
-    const frame = auscult.frame({ width, height, x: across.scale, y: up.scale, xAxis: block.x_axis, yAxis: block.y_axis, compact, label });
+    const frame = auscult.frame({ width, height, x: across.scale, y: up.scale, xAxis: block.x_axis, yAxis: block.y_axis, compact, label, xNames, yNames: fromBelow });
     const { box } = frame;
     const canvas = el("canvas", { width: 2 * w, height: 2 * h, class: "heat", "aria-hidden": "true" });
-    auscult.paint(canvas, values, table, range, (column, row) => up.index[2 * h - 1 - row] * columns + across.index[column]);
+    auscult.paint(canvas, values, table, range, (column, row) => rowOf(up.index[2 * h - 1 - row]) * columns + across.index[column]);
     frame.grid.querySelectorAll(".rule, .zero").forEach((line) => line.remove());
     frame.plot.append(svg("image", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top, href: canvas.toDataURL(), preserveAspectRatio: "none" }));
+    if ((xNames || yNames) && rows * columns <= MOST_WRITTEN && w / columns > 34) write(frame, values, table, range, xs, ys, rowOf);
     host.replaceChildren(frame.root, auscult.colourBar(table, range, block.value_axis));
     auscult.hover(host, frame.root, (at) => {
       if (!at) return null;
       const column = across.index[Math.floor(((at[0] - box.left) / (box.right - box.left)) * 2 * w)];
-      const row = up.index[Math.floor(((box.bottom - at[1]) / (box.bottom - box.top)) * 2 * h)];
-      if (column === undefined || row === undefined) return null;
-      const [x, y] = [xs[column], ys[row]].map((value) => number(Number(value.toPrecision(4))));
+      const fromBottom = up.index[Math.floor(((box.bottom - at[1]) / (box.bottom - box.top)) * 2 * h)];
+      if (column === undefined || fromBottom === undefined) return null;
+      const row = rowOf(fromBottom);
+      const place = (value, i, names) => names?.[i] ?? number(Number(value.toPrecision(4)));
+      const [x, y] = [place(xs[column], column, xNames), place(ys[row], row, yNames)];
       return [`${number(Number(values[row * columns + column].toPrecision(4)))} ${block.value_axis.unit}`.trim(), `${block.x_axis.name} ${x} ${block.x_axis.unit}`.trim(), `${block.y_axis.name} ${y} ${block.y_axis.unit}`.trim()];
     });
   };
