@@ -157,6 +157,11 @@ class TestClap(ModelContract):
     verified = ("block.1.mlp.act", "final")
 
 
+class TestM2D(ModelContract):
+    section: ClassVar = {"type": "m2d", "n_frames": 96, "d_model": 64, "n_blocks": 2}
+    verified = ("conv.0", "block.0:in", "block.1.mlp.act", "columns")
+
+
 def test_every_family_has_a_contract_test():
     tested = {cls.section["type"] for cls in ModelContract.__subclasses__()}
     assert {name for name in MODELS.names() if not name.startswith("example")} <= tested

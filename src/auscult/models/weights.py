@@ -4,9 +4,11 @@ Checkpoints read strictly, nothing unpickled.
 """
 
 import hashlib
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError  # noqa: TID251
 from typing import Any
 
 import torch
@@ -187,6 +189,29 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
+
+
+def read_foreign(path: Path) -> dict[str, Any]:
+    """Read a ``.pth`` file of others, for families whose weights are published in no other format.
+
+    Only tensors, numbers, text and containers of them are read, and the plain record of a command
+    line that training scripts keep beside their weights; anything else a pickle could name is
+    refused before it is made.
+
+    Raises:
+        CheckpointError: It is missing, damaged, or asks for something to be executed.
+    """
+    try:
+        with torch.serialization.safe_globals([Namespace]):
+            held = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
+    except (OSError, ValueError, RuntimeError, EOFError, UnpicklingError) as error:
+        said = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"{path} cannot be read as tensors alone, and nothing else of it is executed: {said}"
+        ) from error
+    if not isinstance(held, dict):
+        raise CheckpointError(f"{path} holds a {type(held).__name__} and no tensors by name")
+    return held
 
 
 def load_strict(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -63,10 +63,12 @@ def _one_sided(heard: list[Support], end: int, sample_rate: int) -> TimeBase | N
 def _fits_elsewhere(reading: Reading, time: TimeBase) -> bool:
     """Whether frames far from the window hear nothing but what the time base says.
 
-    A network that repeats a short clip has frames as regular as any, whose places are in a copy.
+    A network that repeats a short clip has frames as regular as any, whose places are in a copy;
+    and a narrow window may hold fewer frames than a period has.
     """
     reach = (time.span - 1) / 2
-    for support in supports(reading, [reading.n_frames // 4, reading.n_frames // 2]):
+    n_frames = reading.n_frames
+    for support in supports(reading, [n_frames // 4, n_frames // 2, 3 * n_frames // 4]):
         centre = time.centre(support.frame)
         if support.last > centre + reach and centre - reach > 0:
             return False
