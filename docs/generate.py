@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import auscult
+from auscult.concepts.base import CONCEPTS
 from auscult.core import errors
 from auscult.core.config import Config
 
@@ -221,6 +222,9 @@ def pages() -> dict[str, str]:
         ),
         "analyses.md": registry_page(
             "Analyses", "`auscult list analyses`; `type` in `[[analyses]]`.", auscult.ANALYSES
+        ),
+        "concepts.md": registry_page(
+            "Concepts", "`auscult list concepts`; `type` in a list of concepts.", CONCEPTS
         ),
         "cli.md": cli_page(),
         "errors.md": errors_page(),

@@ -1,7 +1,5 @@
 """Template: a concept. Copy to src/auscult/concepts/<name>.py and change what is marked."""
 
-from typing import ClassVar
-
 import numpy as np
 
 from auscult.concepts.base import CONCEPTS, Concept, Labels, hops
@@ -13,8 +11,8 @@ from auscult.core.timebase import TimeBase
 class ExampleConcept(Concept):
     """Peak of each frame's hop. One sentence with unit, source and bias."""
 
-    unit: ClassVar[str] = "of full scale"
-    n_bins: ClassVar[int] = 20
+    unit: str = "of full scale"
+    n_bins: int = 20
 
     def label(self, audio: Audio, time: TimeBase) -> Labels:
         """Label every frame; NaN where there is no value."""

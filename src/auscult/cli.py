@@ -67,15 +67,17 @@ def models() -> None:
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="models, sounds, dictionaries or analyses.")],
+    kind: Annotated[str, typer.Argument(help="models, sounds, concepts, dictionaries, analyses.")],
 ) -> None:
     """List what is registered of one kind."""
     from auscult.analyses.base import ANALYSES
+    from auscult.concepts.base import CONCEPTS
     from auscult.dictionaries.base import DICTIONARIES
     from auscult.models.base import MODELS
     from auscult.sounds.base import SOUNDS
 
     kinds: dict[str, Any] = {
+        "concepts": CONCEPTS,
         "models": MODELS,
         "sounds": SOUNDS,
         "dictionaries": DICTIONARIES,

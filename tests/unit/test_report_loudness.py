@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from auscult.report import loudness
+from auscult.core import loudness
 from auscult.report.loudness import Loudness
 
 

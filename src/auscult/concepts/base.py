@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from auscult.core.config import Config
 from auscult.core.errors import ConfigError
 from auscult.core.registry import Registry
 from auscult.core.timebase import TimeBase
+from auscult.measures.probe_targets import Target, binned, categories
 
 CONCEPTS: Registry["Concept"] = Registry("concept", "auscult.concepts")
 
@@ -24,10 +26,12 @@ class Labels:
     Attributes:
         values: In the concept's unit; NaN where it has no value (an unvoiced frame has no pitch).
         confidence: How sure the labeler is, in [0, 1].
+        names: For classes without an order: what the values 0, 1, … stand for.
     """
 
     values: Float[np.ndarray, " frame"]
     confidence: Float[np.ndarray, " frame"]
+    names: tuple[str, ...] = ()
 
     @property
     def known(self) -> Bool[np.ndarray, " frame"]:
@@ -43,14 +47,21 @@ class Concept(ABC):
     field overlaps with its neighbours' and would smear the label (METHODS C-4).
 
     Attributes:
-        unit: Of the values.
+        unit: Of the values; "" for classes without an order.
         n_bins: Into how many bins a probe divides the values.
+        classes: Names of classes without an order, where they are the same for all sounds.
+        edges: Of the bins where they are the same for all sounds; empty: equal widths over the
+            sounds at hand.
+        absent: Name of the class of frames without a value; None: such frames are left out.
     """
 
     registered_name: ClassVar[str] = ""
     Params: ClassVar[type[Config]] = Config
-    unit: ClassVar[str]
-    n_bins: ClassVar[int]
+    unit: str
+    n_bins: int
+    classes: tuple[str, ...] = ()
+    edges: tuple[float, ...] = ()
+    absent: str | None = None
 
     def __init__(self, params: Any = None) -> None:
         self.params: Any = self.Params() if params is None else params
@@ -58,6 +69,31 @@ class Concept(ABC):
     @abstractmethod
     def label(self, audio: Audio, time: TimeBase) -> Labels:
         """Label every frame of a sound that is at the rate of the time base."""
+
+    def about(self, told: Mapping[str, str | float]) -> "Concept":  # noqa: ARG002
+        """The concept for a clip of which something is known; most labelers only listen."""
+        return self
+
+    def target(self, labels: Sequence[Labels], fitted: Bool[np.ndarray, " n"]) -> Target:
+        """What a probe is to read from frames of several clips.
+
+        Args:
+            labels: Of each clip, in order.
+            fitted: Which of all their frames bins may be laid over: those of training.
+
+        Raises:
+            ConfigError: The values of training do not differ.
+        """
+        values = np.concatenate([one.values for one in labels])
+        if any(one.names for one in labels):
+            words = [
+                one.names[int(value)] if np.isfinite(value) else None
+                for one in labels
+                for value in one.values
+            ]
+            return categories(words, self.classes or None)
+        edges = np.array(self.edges) if self.edges else bin_edges(values[fitted], self.n_bins)
+        return binned(values, edges, self.unit, self.absent)
 
 
 def hops(audio: Audio, time: TimeBase) -> Int[np.ndarray, " edge"]:

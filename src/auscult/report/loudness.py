@@ -12,13 +12,14 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from auscult.core.loudness import OFFSET, k_weighted
+
 TARGET_LUFS = -23.0
 PEAK_DBFS = -1.0
 _MOST_GAIN_DB = 40.0
 _BLOCK_S = 0.4
 _STEP_S = 0.1
 _ABSOLUTE_GATE = -70.0
-_OFFSET = -0.691
 _SILENT_DB = -90.0
 
 
@@ -68,7 +69,7 @@ class Loudness:
             return -np.inf
         # The relative gate lies 10 dB below the mean of what passed: a tenth of its power.
         power = power[power > power.mean() / 10]
-        return _OFFSET + 10 * float(np.log10(power.mean()))
+        return OFFSET + 10 * float(np.log10(power.mean()))
 
     def rms_db(self, start: int, stop: int) -> float:
         """Root mean square of samples [start, stop) in dB re full scale; -inf for silence."""
@@ -91,40 +92,10 @@ class Loudness:
         return Gain(min(wanted, allowed), loudness, unit, limited=allowed < wanted)
 
 
-def k_weighted(samples: Float[np.ndarray, " time"], sample_rate: int) -> Float[np.ndarray, " time"]:
-    """Filter as BS.1770, annex 1: a shelf for the head, then a high-pass.
-
-    The standard gives coefficients at 48 kHz only; these are its analogue prototypes (centre, gain
-    and Q as in De Man 2014), bilinearly transformed at the sound's own rate.
-    """
-    from scipy.signal import sosfilt
-
-    sections = np.array([_shelf(sample_rate), _high_pass(sample_rate)])
-    filtered: np.ndarray = sosfilt(sections, samples.astype(np.float64))
-    return filtered
-
-
-def _shelf(sample_rate: int) -> list[float]:
-    centre_hz, gain_db, q = 1681.974450955533, 3.999843853973347, 0.7071752369554196
-    k = np.tan(np.pi * centre_hz / sample_rate)
-    high = 10 ** (gain_db / 20)
-    band = high**0.4996667741545416
-    a0 = 1 + k / q + k * k
-    b = (high + band * k / q + k * k, 2 * (k * k - high), high - band * k / q + k * k)
-    return [*(value / a0 for value in b), 1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]
-
-
-def _high_pass(sample_rate: int) -> list[float]:
-    corner_hz, q = 38.13547087602444, 0.5003270373238773
-    k = np.tan(np.pi * corner_hz / sample_rate)
-    a0 = 1 + k / q + k * k
-    return [1.0, -2.0, 1.0, 1.0, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]
-
-
 def _running(samples: np.ndarray) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(np.square(samples, dtype=np.float64))])
 
 
 def _power_of(loudness: float) -> float:
     """Mean square of the filtered sound that has this loudness."""
-    return float(10 ** ((loudness - _OFFSET) / 10))
+    return float(10 ** ((loudness - OFFSET) / 10))
