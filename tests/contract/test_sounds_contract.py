@@ -6,6 +6,7 @@ import soundfile
 
 from auscult.sounds.base import SOUNDS
 from auscult.testing.sounds import CHECKS
+from tests.copies import surge
 
 SHORT = {"n": 4, "seconds": 0.3, "sample_rate": 8_000}
 SECTIONS = {
@@ -33,12 +34,22 @@ def sound_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def copy_of_a_data_set(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("surge")
+    surge(folder)
+    return folder
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", sorted({*SECTIONS, "folder"}))
-def test_a_sound_source_keeps_the_contract(name, check, sound_folder):
-    section = {"path": str(sound_folder)} if name == "folder" else SECTIONS[name]
-    check({"type": name, **section})
+@pytest.mark.parametrize("name", sorted({*SECTIONS, "folder", "task"}))
+def test_a_sound_source_keeps_the_contract(name, check, sound_folder, copy_of_a_data_set):
+    on_disk = {
+        "folder": {"path": str(sound_folder)},
+        "task": {"name": "surge-octave", "path": str(copy_of_a_data_set)},
+    }
+    check({"type": name, **(on_disk.get(name) or SECTIONS[name])})
 
 
 def test_every_registered_source_is_under_contract():
-    assert SOUNDS.names() == sorted({*SECTIONS, "folder"})
+    assert SOUNDS.names() == sorted({*SECTIONS, "folder", "task"})

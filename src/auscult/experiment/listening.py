@@ -18,7 +18,16 @@ from auscult.experiment.first_layer import is_first_layer_only, redraw_first_lay
 from auscult.experiment.spec import Spec
 from auscult.models.base import AudioModel, Weights
 from auscult.models.weights import weights_digest
-from auscult.sounds.base import SOUNDS, Recording, Skipped, SoundClip, SoundSource, clips, split
+from auscult.sounds.base import (
+    SOUNDS,
+    Recording,
+    Skipped,
+    SoundClip,
+    SoundSource,
+    clips,
+    sides_by_label,
+    split,
+)
 from auscult.taps.capture import run_capture
 from auscult.taps.point import ResolvedTap, resolve
 from auscult.taps.probe import time_base
@@ -117,7 +126,7 @@ class Listening:
             where = self.spec.sounds.get("path", "the sounds")
             raise AudioError(f"no usable sound is left in {where}{self._reasons()}")
         shares = {"train": self.spec.split.train, "test": self.spec.split.test}
-        sides = split(recordings, shares, self.spec.seed, group=self.spec.split.group)
+        sides = self._sides(condition, recordings)
         if condition != BASE and condition.sounds in ("real", *_DERIVED):
             sides = {
                 side: _first(kept, shares[side], self.spec.controls.recordings)
@@ -125,6 +134,16 @@ class Listening:
             }
         kept = {side: tuple(some) for side, some in sides.items()}
         return Corpus(source, tuple(recordings), kept)  # type: ignore[arg-type]
+
+    def _sides(
+        self, condition: Condition, recordings: list[Recording]
+    ) -> dict[str, list[Recording]]:
+        """By the label that says so, where the condition's sounds have it; else by shares."""
+        told = self.spec.split
+        if told.side is not None and condition.sounds in ("real", *_DERIVED):
+            return sides_by_label(recordings, told.side, told.test_values, told.train_values)
+        shares = {"train": told.train, "test": told.test}
+        return split(recordings, shares, self.spec.seed, group=told.group)
 
     def _reasons(self) -> str:
         """The first few reasons why sounds were skipped."""

@@ -31,6 +31,12 @@ class SplitSpec(Config):
     """The unit of splitting."""
     group: str | None = None
     """A label whose equal values stay on one side (an artist, a fold)."""
+    side: str | None = None
+    """A label that says on which side a recording is (a published split, a fold): no shares."""
+    test_values: tuple[str, ...] = ("test",)
+    """Values of that label on the test side."""
+    train_values: tuple[str, ...] = ()
+    """Values on the training side; none: all others."""
 
     @model_validator(mode="after")
     def _shares_fit(self) -> "SplitSpec":

@@ -223,6 +223,46 @@ def split(
     return sides
 
 
+def sides_by_label(
+    recordings: Sequence[Recording],
+    label: str,
+    test_values: Sequence[str],
+    train_values: Sequence[str] = (),
+) -> dict[str, list[Recording]]:
+    """Divide recordings as their data set did: a label says on which side each is.
+
+    Args:
+        recordings: In any order, which each side keeps.
+        label: Its name, such as ``split`` or ``fold``.
+        test_values: Values of the test side.
+        train_values: Values of the training side; none: all others that have the label. What is in
+            neither, or has no such label, is left out.
+
+    Raises:
+        ConfigError: A side would be empty; the message lists the values that there are.
+    """
+    values = [_as_text(recording.labels.get(label)) for recording in recordings]
+    others = tuple(v for v in dict.fromkeys(values) if v and v not in test_values)
+    wanted = {"train": tuple(train_values) or others, "test": tuple(test_values)}
+    sides = {
+        side: [one for one, v in zip(recordings, values, strict=True) if v in some]
+        for side, some in wanted.items()
+    }
+    empty = [side for side, some in sides.items() if not some]
+    if empty:
+        known = ", ".join(sorted({repr(v) for v in values if v})) or "none"
+        raise ConfigError(
+            f"sounds.split: no recording is on the {empty[0]} side by its label {label!r}, whose "
+            f"values are {known}"
+        )
+    return sides
+
+
+def _as_text(value: str | float | None) -> str:
+    """A label's value as it is written in settings: 5.0 is 5."""
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else value
+
+
 def _split_key(recording: Recording, group: str | None) -> str:
     if group and group in recording.labels:
         return f"{group}={recording.labels[group]}"
