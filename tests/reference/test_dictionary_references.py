@@ -12,7 +12,6 @@ from torch.testing import assert_close
 
 from auscult.core.errors import ConfigError, WidthError
 from auscult.dictionaries.greedy import matching_pursuit
-from auscult.dictionaries.linear import Scratch
 from auscult.dictionaries.metrics import evaluate
 from auscult.dictionaries.pca import PcaDictionary
 from auscult.dictionaries.spectrum import effective_dimension, principal_directions
@@ -59,7 +58,7 @@ class TestKeepTop:
     )
     def test_the_fast_way_keeps_what_the_slow_one_keeps(self, k, signed, values):
         pre = torch.from_numpy(values)
-        fast = keep_top_fast(pre, k, signed, Scratch())
+        fast = keep_top_fast(pre, k, signed)
         slow = keep_top(pre, k, signed)
         # Which of equal ones is kept is open; that as much is kept, and no more than k, is not.
         order = torch.sort(fast, dim=1).values.abs(), torch.sort(slow, dim=1).values.abs()
@@ -68,9 +67,7 @@ class TestKeepTop:
 
     def test_without_ties_both_ways_are_equal(self):
         pre = torch.randn(300, 40, generator=torch.manual_seed(0))
-        for_all = [
-            keep_top_fast(pre, k, True, Scratch()) - keep_top(pre, k, True) for k in (1, 7, 40)
-        ]
+        for_all = [keep_top_fast(pre, k, True) - keep_top(pre, k, True) for k in (1, 7, 40)]
         assert not any(bool(difference.any()) for difference in for_all)
 
 

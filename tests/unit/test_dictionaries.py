@@ -8,7 +8,6 @@ from auscult.dictionaries.base import DICTIONARIES
 from auscult.dictionaries.codebook import CodebookDictionary
 from auscult.dictionaries.greedy import matching_pursuit
 from auscult.dictionaries.kmeans import KMeansDictionary
-from auscult.dictionaries.linear import Scratch
 from auscult.dictionaries.pca import PcaDictionary
 from auscult.dictionaries.preprocessing import Preprocessing
 from auscult.dictionaries.random import RandomDictionary
@@ -138,7 +137,7 @@ class TestTopK:
     @pytest.mark.parametrize("fast", [False, True])
     def test_of_equal_ones_no_more_than_k_are_kept(self, fast, signed):
         pre = torch.ones(3, 6)
-        kept = keep_top_fast(pre, 2, signed, Scratch()) if fast else keep_top(pre, 2, signed)
+        kept = keep_top_fast(pre, 2, signed) if fast else keep_top(pre, 2, signed)
         assert (kept != 0).sum(1).tolist() == [2, 2, 2]
 
     def test_more_active_features_than_there_are_is_refused(self):

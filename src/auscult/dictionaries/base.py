@@ -235,7 +235,10 @@ class Dictionary(nn.Module, ABC):
         """Gradients by autograd; a type with a faster way says it here, beside this slow twin."""
         objective = self.objective(vectors, targets)
         for parameter in self.parameters():
-            parameter.grad = torch.zeros_like(parameter)
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            else:
+                parameter.grad.zero_()
         torch.stack(list(objective.terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         return objective
 

@@ -22,7 +22,7 @@ from auscult.dictionaries.linear import (
     row_norms,
     squared_error,
 )
-from auscult.dictionaries.selection import RunningThreshold, auxiliary_term, selected_gradient
+from auscult.dictionaries.selection import RunningThreshold, auxiliary_term, sparse_gradient
 
 
 @DICTIONARIES.register("batch-topk")
@@ -101,20 +101,19 @@ class BatchTopKDictionary(Dictionary):
         self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
     ) -> Objective:
         """The gradient of :meth:`objective`: the main term by hand, the auxiliary by autograd."""
-        n_kept, scratch = self.params.k * len(vectors), self.linear.scratch
-        main = selected_gradient(
-            self.linear,
-            vectors,
-            targets,
-            lambda pre: self.running.keep_fast(pre, n_kept, scratch),
-            keep_left_over=len(self.dead) > 0,
-        )
+        if vectors.device.type != "cpu":
+            return super().differentiate(vectors, targets)
+        linear, dead = self.linear, self.dead
+        centred = (vectors - linear.decoder_bias).detach()
+        acts = self.running.keep_entries(linear, centred, self.params.k * len(vectors))
+        main = sparse_gradient(linear, acts, centred, targets, keep_left_over=len(dead) > 0)
         terms = {"mse": main.mse}
         if main.left_over is not None:
             terms |= self._auxiliary(vectors, main.left_over)
         if "aux" in terms:
             terms["aux"].backward()  # type: ignore[no-untyped-call]
-        return Objective(terms, main.fired, self.running.notes)
+        fired = acts.count(acts.values > 0).to(vectors.dtype)
+        return Objective(terms, fired, self.running.notes)
 
     def _auxiliary(
         self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]

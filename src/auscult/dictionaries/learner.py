@@ -14,12 +14,12 @@ from torch import Tensor
 from auscult.core.errors import StoreError, UserError
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.checkpoint import Checkpoint
+from auscult.dictionaries.flat_adam import MOMENTS, FlatAdam
 from auscult.dictionaries.linear import LinearCoder
+from auscult.dictionaries.products import Bf16, reads_bf16
 
 ExtraLosses = Callable[[Dictionary, Tensor], Mapping[str, Tensor]]
 """Further terms to be minimised, from a dictionary and a batch of vectors."""
-
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 class Learner:
@@ -36,21 +36,27 @@ class Learner:
         extra_losses: ExtraLosses | None,
         clip_norm: float | None,
         dead_after: int,
+        bf16: Bf16 = "off",
     ) -> None:
         self.name = name
         self._dictionary = dictionary.requires_grad_(True).train()
         self._dictionary.dead_after = dead_after
         self._extra_losses = extra_losses
         self._clip_norm = clip_norm
-        self._parameters = dict(dictionary.named_parameters())
-        self._adam = torch.optim.Adam(self._parameters.values(), fused=True)
+        self._adam = FlatAdam(dict(dictionary.named_parameters()))
+        for coder in self._coders():
+            coder.bf16 = reads_bf16(bf16, self.device, coder.encoder.numel())
         self._log: BinaryIO | None = None
         self._line: dict[str, Any] = {}
 
     @property
     def device(self) -> torch.device:
         """Where its parameters are."""
-        return next(iter(self._parameters.values())).device
+        return next(iter(self._adam.parameters.values())).device
+
+    def _coders(self) -> list[LinearCoder]:
+        modules = self._dictionary.modules()
+        return [module for module in modules if isinstance(module, LinearCoder)]
 
     def begin(self, folder: Path, checkpoint: Checkpoint | None) -> None:
         """Open the log, and take up the state of a checkpoint.
@@ -95,10 +101,10 @@ class Learner:
                 f" ({losses}): train anew with a lower learning rate than {lr:.3g}"
             )
         dictionary.before_step()
+        self._adam.gather()
         if self._clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self._parameters.values(), self._clip_norm)
-        self._adam.param_groups[0]["lr"] = lr
-        self._adam.step()
+            self._adam.clip(self._clip_norm)
+        self._adam.step(lr)
         dictionary.after_step()
         dictionary.count(objective.fired, len(x))
         self._line = {"step": step + 1, "losses": losses, **objective.notes}
@@ -125,8 +131,7 @@ class Learner:
             "weights": self._dictionary.state_dict(),
             "counters": {"vectors_since_fired": self._dictionary.vectors_since_fired},
         }
-        for moment in _MOMENTS:
-            kinds[moment] = {k: self._adam.state[p][moment] for k, p in self._parameters.items()}
+        kinds |= self._adam.state()
         return {
             f"{self.name}/{kind}/{key}": tensor.detach().cpu().numpy()
             for kind, tensors in kinds.items()
@@ -142,21 +147,18 @@ class Learner:
             self._dictionary.load_state_dict(weights)
             self._dictionary.ready = True
             self._dictionary.vectors_since_fired.copy_(tensor("counters", "vectors_since_fired"))
-            state = {
-                i: {moment: tensor(moment, key) for moment in _MOMENTS}
-                for i, key in enumerate(self._parameters)
+            kinds = {
+                moment: {key: tensor(moment, key) for key in self._adam.parameters}
+                for moment in MOMENTS
             }
+            self._adam.restore(kinds | {"step": {"adam": tensor("step", "adam")}})
         except (KeyError, RuntimeError) as error:
             raise StoreError(f"the checkpoint does not fit {self.name!r}: {error}") from error
-        groups = self._adam.state_dict()["param_groups"]
-        self._adam.load_state_dict({"state": state, "param_groups": groups})
 
     def close(self) -> None:
         """Let go of the log, and of memory that only training needs."""
         if self._log:
             self._log.close()
-        for parameter in self._parameters.values():
-            parameter.grad = None
-        for module in self._dictionary.modules():
-            if isinstance(module, LinearCoder):
-                module.scratch.clear()
+        self._adam.release()
+        for coder in self._coders():
+            coder.scratch.clear()

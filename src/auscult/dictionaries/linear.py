@@ -1,6 +1,6 @@
 """The linear encoder and decoder that most sparse dictionaries are made of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,8 @@ BIAS = frozenset({"linear.decoder_bias"})
 Frozen = Literal["no", "decoder", "soft-decoder", "encoder"]
 """Which weights keep their random start; biases are always trained."""
 
+_ACTIVATIONS_AT_ONCE, _FEWEST_AT_ONCE, _FLOATS_AT_ONCE = 1 << 21, 256, 1 << 18
+
 SOFT_COSINE = 0.8
 """How near a soft-frozen atom stays to its start (Korznikov et al. 2026, figure 1)."""
 
@@ -31,16 +33,14 @@ class Scratch:
     def __init__(self) -> None:
         self._held: dict[str, Tensor] = {}
 
-    def __call__(self, name: str, like: Tensor, *shape: int) -> Tensor:
-        """A tensor of this shape, of the type and on the device of another, holding anything."""
+    def __call__(
+        self, name: str, like: Tensor, *shape: int, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """A tensor of this shape, on the device and of the type of another, holding anything."""
         held = self._held.get(name)
-        if (
-            held is None
-            or held.shape != shape
-            or held.dtype != like.dtype
-            or held.device != like.device
-        ):
-            held = self._held[name] = like.new_empty(shape)
+        dtype = dtype or like.dtype
+        if held is None or held.shape != shape or held.dtype != dtype or held.device != like.device:
+            held = self._held[name] = like.new_empty(shape, dtype=dtype)
         return held
 
     def clear(self) -> None:
@@ -66,6 +66,7 @@ class LinearCoder(nn.Module):
         decoder: D, the atoms.
         decoder_bias: b_d.
         frozen: Which weights are not trained.
+        bf16: Whether the large products of a hand-written gradient read bfloat16.
     """
 
     encoder: Tensor
@@ -75,6 +76,7 @@ class LinearCoder(nn.Module):
     def __init__(self, d_in: int, n_features: int, frozen: Frozen = "no") -> None:
         super().__init__()
         self.frozen = frozen
+        self.bf16 = False
         self._weights("encoder", n_features, d_in)
         self.encoder_bias = nn.Parameter(torch.zeros(n_features))
         self._weights("decoder", n_features, d_in)
@@ -114,6 +116,30 @@ class LinearCoder(nn.Module):
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
         """``v̂`` from activations."""
         return torch.addmm(self.decoder_bias, acts, self.decoder)
+
+    def operands(self, vectors: Float[Tensor, "n d_in"]) -> torch.dtype:
+        """What the large products of a gradient read."""
+        return torch.bfloat16 if self.bf16 and vectors.dtype == torch.float32 else vectors.dtype
+
+    def lowered(self, name: str, values: Tensor, dtype: torch.dtype) -> Tensor:
+        """The same values as operands of large products; no copy where they are that already."""
+        if values.dtype == dtype:
+            return values
+        return self.scratch(f"{name} lowered", values, *values.shape, dtype=dtype).copy_(values)
+
+    @torch.no_grad()
+    def pre_in_pieces(
+        self, centred: Float[Tensor, "n d_in"]
+    ) -> Iterator[tuple[int, Float[Tensor, "m n_features"]]]:
+        """``p`` of some vectors at a time and the first one's number; each overwrites the last."""
+        dtype, n_features = self.operands(centred), len(self.encoder_bias)
+        x = self.lowered("centred", centred, dtype)
+        encoder = self.lowered("encoder", self.encoder, dtype)
+        bias = self.encoder_bias.to(dtype)
+        for start, stop in pieces(len(centred), n_features):
+            shape = (stop - start, n_features)
+            pre = self.scratch("pre", centred, *shape, dtype=dtype)
+            yield start, torch.addmm(bias, x[start:stop], encoder.T, out=pre)
 
     @torch.no_grad()
     def backward(
@@ -157,17 +183,21 @@ class LinearCoder(nn.Module):
         The rows are kept at unit length, so this part would be undone after the step, but not
         before it had misled Adam's moments (Bricken et al. 2023).
         """
-        gradient = self.decoder.grad
-        if gradient is not None:
-            along = (gradient * self.decoder).sum(1, keepdim=True)
-            gradient.addcmul_(along, self.decoder, value=-1.0)
+        if self.decoder.grad is None:
+            return
+        for gradient, rows in zip(
+            blocks(self.decoder.grad), blocks(self.decoder.detach()), strict=True
+        ):
+            along = (gradient * rows).sum(1, keepdim=True)
+            gradient.addcmul_(along, rows, value=-1.0)
 
     @torch.no_grad()
     def normalise_rows(self) -> None:
         """Bring the decoder's rows to unit length, and back to where a soft-frozen one may be."""
         if self.frozen == "decoder":
             return
-        self.decoder.div_(row_norms(self.decoder))
+        for rows in blocks(self.decoder.detach()):
+            rows.div_(row_norms(rows))
         if self.frozen == "soft-decoder":
             # The nearest unit row of a cosine of 0.8 lies in the plane of the row and its start.
             cosine = (self.decoder * self.start).sum(1, keepdim=True)
@@ -198,6 +228,18 @@ class LinearCoder(nn.Module):
             "b_dec": self.decoder_bias.detach(),
         }
         return SaeLensForm(architecture, tensors | further, settings)
+
+
+def pieces(n: int, n_features: int) -> Iterator[tuple[int, int]]:
+    """First and last of some vectors at a time, whose activations stay near the processor."""
+    step = max(_FEWEST_AT_ONCE, _ACTIVATIONS_AT_ONCE // n_features)
+    for start in range(0, n, step):
+        yield start, min(start + step, n)
+
+
+def blocks(rows: Float[Tensor, "n d"]) -> tuple[Tensor, ...]:
+    """The same rows, some at a time: what is computed of them stays near the processor."""
+    return torch.split(rows, max(1, _FLOATS_AT_ONCE // rows.shape[1]))
 
 
 def gradient_of(parameter: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from auscult.dictionaries.base import (
     Objective,
     SaeLensForm,
 )
+from auscult.dictionaries.dense_relu import SPARSE_BELOW, DenseRelu
 from auscult.dictionaries.linear import (
     BIAS,
     DECODER,
@@ -26,6 +27,7 @@ from auscult.dictionaries.linear import (
     row_norms,
     squared_error,
 )
+from auscult.dictionaries.selection import sparse_gradient
 
 
 @DICTIONARIES.register("relu")
@@ -106,30 +108,30 @@ class ReluDictionary(Dictionary):
 
         With ``r = v̂ - v`` and ``λ n`` the price of each activation, ``∂/∂z = (2 r Dᵀ + λ n) / N``
         where z > 0, from which W_e and b_e follow as in any linear layer; b_d gets its share from
-        both ends.
+        both ends. Where few activations are on, the others are left out.
         """
-        linear, scratch, n = self.linear, self.linear.scratch, len(vectors)
+        linear, n = self.linear, len(vectors)
         weighted, weight = self.params.norm == "weighted", self.params.l1_weight / n
-        wide, narrow = (n, self.n_features), (n, self.d_in)
-        centred = torch.sub(vectors, linear.decoder_bias, out=scratch("centred", vectors, *narrow))
-        acts = scratch("acts", vectors, *wide)
-        torch.addmm(linear.encoder_bias, centred, linear.encoder.T, out=acts).relu_()
-        residual = scratch("residual", vectors, *narrow)
-        torch.addmm(linear.decoder_bias, acts, linear.decoder, out=residual).sub_(targets)
-        on = torch.sign(acts, out=scratch("on", vectors, *wide))
-        mse = residual.square().sum() / n
-
-        residual.mul_(2.0 / n)
-        norms = row_norms(linear.decoder).squeeze(1)
-        prices = norms * weight if weighted else torch.full_like(norms, weight)
-        into_acts = scratch("into_acts", vectors, *wide)
-        torch.addmm(prices, residual, linear.decoder.T, out=into_acts).mul_(on)
-        linear.backward(centred, acts, residual, into_acts)
-        totals = acts.sum(0)
+        centred = torch.sub(
+            vectors, linear.decoder_bias, out=linear.scratch("centred", vectors, *vectors.shape)
+        )
+        norms = row_norms(linear.decoder).squeeze(1) if weighted else torch.ones_like(
+            linear.encoder_bias
+        )  # fmt: skip
+        dense = DenseRelu(linear, centred, targets, norms if weight else 0.0 * norms, weight)
+        density = dense.look()
+        if vectors.device.type == "cpu" and density < SPARSE_BELOW:
+            acts = dense.entries()
+            mse = sparse_gradient(linear, acts, centred, targets, prices=norms * weight).mse
+            totals = torch.zeros_like(norms).index_add_(0, acts.features, acts.values)
+            fired = acts.count(acts.values > 0)
+        else:
+            mse, totals, fired = dense.differentiate()
         if weighted:
             pull = (totals * weight / norms).unsqueeze(1)
             gradient_of(linear.decoder).addcmul_(pull, linear.decoder)
-        return Objective({"mse": mse, "l1": (totals * prices).sum()}, on.sum(0))
+        terms = {"mse": mse, "l1": (totals * norms).sum() * weight}
+        return Objective(terms, fired.to(vectors.dtype))
 
     def claims(self) -> Mapping[str, frozenset[str]]:
         """The penalty does not see the decoder unless it is weighted by its rows."""

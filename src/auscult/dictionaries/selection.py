@@ -1,63 +1,64 @@
 """What dictionaries share that select some of their activations: how to, and their gradient."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from auscult.dictionaries.linear import LinearCoder, Scratch, squared_error
-
-_LONGEST_PARTITION = 1024
-"""Rows up to this length are partitioned; beyond it ``torch.topk`` is as fast."""
+from auscult.dictionaries.linear import LinearCoder, Scratch, gradient_of, squared_error
+from auscult.dictionaries.sparse_acts import SparseActs, entries_at, largest_entries, places_above
 
 
 @dataclass(frozen=True)
-class SelectedGradient:
-    """What :func:`selected_gradient` computed beside the gradient.
+class SparseGradient:
+    """What :func:`sparse_gradient` computed beside the gradient.
 
     Attributes:
         mse: The squared error.
-        fired: On how many vectors each feature was on.
         left_over: ``targets - v̂``, if it was asked for.
     """
 
     mse: Float[Tensor, ""]
-    fired: Float[Tensor, " n_features"]
     left_over: Float[Tensor, "n d_in"] | None
 
 
 @torch.no_grad()
-def selected_gradient(
+def sparse_gradient(
     linear: LinearCoder,
-    vectors: Float[Tensor, "n d_in"],
+    acts: SparseActs,
+    centred: Float[Tensor, "n d_in"],
     targets: Float[Tensor, "n d_in"],
-    select: Callable[[Tensor], Tensor],
     *,
-    keep_left_over: bool,
-) -> SelectedGradient:
-    """The gradient of ``E ‖targets - v̂‖²`` by hand, for any rule that selects activations.
+    prices: Float[Tensor, " n_features"] | None = None,
+    keep_left_over: bool = False,
+) -> SparseGradient:
+    """The gradient of ``E ‖targets - v̂‖² + Σ_n Σ_i price_i z_ni`` by hand, of the entries alone.
 
-    With ``r = v̂ - v``, ``∂/∂z = 2 r Dᵀ / N`` where z ≠ 0: which are selected is constant almost
-    everywhere. W_e and b_e follow as in any linear layer; b_d gets its share from both ends.
+    With ``r = v̂ - v``, ``∂/∂z = 2 r Dᵀ / N + price`` where z ≠ 0: which entries there are is
+    constant almost everywhere. W_e and b_e follow as in any linear layer; b_d gets its share from
+    both ends.
     """
-    scratch, n = linear.scratch, len(vectors)
-    wide, narrow = (n, len(linear.decoder)), (n, vectors.shape[1])
-    centred = torch.sub(vectors, linear.decoder_bias, out=scratch("centred", vectors, *narrow))
-    pre = scratch("pre", vectors, *wide)
-    torch.addmm(linear.encoder_bias, centred, linear.encoder.T, out=pre)
-    acts = select(pre)
-    residual = scratch("residual", vectors, *narrow)
-    torch.addmm(linear.decoder_bias, acts, linear.decoder, out=residual).sub_(targets)
-    on = torch.sign(acts, out=scratch("on", vectors, *wide)).abs_()
+    n = len(centred)
+    residual = acts.decode(linear.decoder.detach()).add_(linear.decoder_bias).sub_(targets)
     mse = residual.square().sum() / n
     left_over = residual.neg() if keep_left_over else None
 
     residual.mul_(2.0 / n)
-    into_acts = torch.mm(residual, linear.decoder.T, out=pre).mul_(on)
-    linear.backward(centred, acts, residual, into_acts)
-    return SelectedGradient(mse, on.sum(0), left_over)
+    into_acts = acts.products(residual, linear.decoder.detach())
+    if prices is not None:
+        into_acts += prices[acts.features]
+    into_acts *= acts.values != 0
+    if linear.frozen != "decoder":
+        acts.pulled(acts.values, residual, gradient_of(linear.decoder))
+    if linear.frozen != "encoder":
+        acts.pulled(into_acts, centred, gradient_of(linear.encoder))
+    into_bias = gradient_of(linear.encoder_bias).zero_().index_add_(0, acts.features, into_acts)
+    bias = torch.sum(residual, 0, out=gradient_of(linear.decoder_bias))
+    bias.sub_(into_bias @ linear.encoder)
+    return SparseGradient(mse, left_over)
 
 
 def auxiliary_term(
@@ -99,27 +100,30 @@ def keep_top(
     return torch.zeros_like(pre).scatter(1, chosen, kept.gather(1, chosen))
 
 
+@torch.no_grad()
 def keep_top_fast(
-    pre: Float[Tensor, "n n_features"], k: int, signed: bool, scratch: Scratch
+    pre: Float[Tensor, "n n_features"], k: int, signed: bool
 ) -> Float[Tensor, "n n_features"]:
-    """The same as :func:`keep_top`, without gradient and into memory that is overwritten next time.
+    """The same as :func:`keep_top`, without gradient; of equal entries it may keep others."""
+    chosen = largest_entries(pre.abs() if signed else pre, k)
+    values = pre.gather(1, chosen)
+    return torch.zeros_like(pre).scatter_(1, chosen, values if signed else values.relu_())
 
-    NumPy partitions short rows with vector instructions, six times faster than ``torch.topk``.
-    Whatever reaches the k-th largest value is kept; only where several entries equal it are these
-    too many, and then the slow way decides between them.
-    """
-    n, n_features = pre.shape
-    if pre.device.type != "cpu" or pre.dtype != torch.float32 or n_features > _LONGEST_PARTITION:
-        return keep_top(pre, k, signed)
-    ranked = scratch("ranked", pre, n, n_features)
-    torch.abs(pre, out=ranked) if signed else torch.clamp(pre, min=0, out=ranked)
-    parted = scratch("parted", pre, n, n_features).copy_(ranked)
-    parted.numpy().partition(n_features - k, axis=1)
-    smallest = parted[:, n_features - k, None]
-    reached = torch.ge(ranked, smallest, out=scratch("reached", pre, n, n_features))
-    acts = torch.mul(pre if signed else ranked, reached, out=scratch("acts", pre, n, n_features))
-    n_on = torch.sign(acts, out=reached).abs_().sum(1)
-    return acts if n == 0 or float(n_on.max()) <= k else keep_top(pre, k, signed)
+
+@torch.no_grad()
+def top_acts(
+    linear: LinearCoder, centred: Float[Tensor, "n d_in"], k: int, signed: bool
+) -> SparseActs:
+    """The entries that :func:`keep_top` keeps of ``p``, with zeros where fewer are positive."""
+    features, values = [], []
+    for _, pre in linear.pre_in_pieces(centred):
+        chosen = largest_entries(pre.abs() if signed else pre, k)
+        features.append(chosen.flatten())
+        values.append(pre.gather(1, chosen).flatten().to(centred.dtype))
+    kept = torch.cat(values)
+    ends = torch.arange(0, k * len(centred) + 1, k)
+    entries = kept if signed else kept.relu_()
+    return SparseActs(torch.cat(features), entries, ends, len(linear.decoder))
 
 
 class RunningThreshold(nn.Module):
@@ -189,6 +193,34 @@ class RunningThreshold(nn.Module):
         self.smallest = smallest
         return acts
 
+    @torch.no_grad()
+    def keep_entries(
+        self, linear: LinearCoder, centred: Float[Tensor, "n d_in"], n_kept: int
+    ) -> SparseActs:
+        """The entries that :meth:`keep` keeps of ``p``; ties at the end go to the first ones.
+
+        Only what exceeds four fifths of the threshold is ranked, unless that is too little.
+        """
+        floor = 0.8 * float(self.threshold)
+        if floor == 0.0:
+            _, pre = next(linear.pre_in_pieces(centred))
+            share = min(1.0, 2.0 * n_kept / (len(centred) * len(linear.decoder)))
+            floor = max(0.0, float(pre.flatten().float().topk(int(share * pre.numel())).values[-1]))
+        places, values = _entries_above(linear, centred, floor)
+        if len(values) < n_kept and floor > 0.0:
+            places, values = _entries_above(linear, centred, 0.0)
+        self.smallest = float("nan")
+        if len(values) > n_kept:
+            ranked = values.numpy()
+            smallest = np.partition(ranked, len(ranked) - n_kept)[len(ranked) - n_kept]
+            kept = ranked >= smallest
+            kept[np.flatnonzero(ranked == smallest)[::-1][: int(kept.sum()) - n_kept]] = False
+            chosen = torch.from_numpy(np.flatnonzero(kept))
+            places, values = places[chosen], values[chosen]
+        if len(values):
+            self.smallest = float(values.min())
+        return entries_at(places, values.to(centred.dtype), len(centred), len(linear.decoder))
+
     def _note(self, kept: Float[Tensor, " n_kept"]) -> None:
         positive = kept[kept > 0]
         self.smallest = float(positive.min()) if len(positive) else float("nan")
@@ -206,3 +238,16 @@ class RunningThreshold(nn.Module):
         past = min(self.memory, (1 + t) / (10 + t)) if t else 0.0
         self.threshold.mul_(past).add_((1.0 - past) * self.smallest)
         self.n_batches += 1
+
+
+def _entries_above(
+    linear: LinearCoder, centred: Float[Tensor, "n d_in"], floor: float
+) -> tuple[Int64[Tensor, " n_entries"], Float[Tensor, " n_entries"]]:
+    """Where in the flattened ``p`` what exceeds a floor lies, in order, and how large it is."""
+    places, values = [], []
+    for start, pre in linear.pre_in_pieces(centred):
+        above = places_above(pre, floor)
+        places.append(above + start * pre.shape[1])
+        found = pre.flatten()[above]
+        values.append(found.float() if found.dtype == torch.bfloat16 else found)
+    return torch.cat(places), torch.cat(values)

@@ -20,7 +20,6 @@ from auscult.dictionaries.linear import (
     ENCODER,
     Frozen,
     LinearCoder,
-    Scratch,
     row_norms,
     squared_error,
 )
@@ -28,7 +27,8 @@ from auscult.dictionaries.selection import (
     auxiliary_term,
     keep_top,
     keep_top_fast,
-    selected_gradient,
+    sparse_gradient,
+    top_acts,
 )
 
 
@@ -94,7 +94,7 @@ class TopKDictionary(Dictionary):
         pre = self.linear.pre_activations(vectors)
         if pre.requires_grad:
             return keep_top(pre, self.params.k, self.params.signed)
-        return keep_top_fast(pre, self.params.k, self.params.signed, Scratch())
+        return keep_top_fast(pre, self.params.k, self.params.signed)
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
         """``v̂``."""
@@ -114,20 +114,18 @@ class TopKDictionary(Dictionary):
         self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
     ) -> Objective:
         """The gradient of :meth:`objective`: the main term by hand, the auxiliary by autograd."""
-        k, signed, dead = self.params.k, self.params.signed, self.dead
-        main = selected_gradient(
-            self.linear,
-            vectors,
-            targets,
-            lambda pre: keep_top_fast(pre, k, signed, self.linear.scratch),
-            keep_left_over=len(dead) > 0,
-        )
+        if vectors.device.type != "cpu":
+            return super().differentiate(vectors, targets)
+        linear, dead = self.linear, self.dead
+        centred = (vectors - linear.decoder_bias).detach()
+        acts = top_acts(linear, centred, self.params.k, self.params.signed)
+        main = sparse_gradient(linear, acts, centred, targets, keep_left_over=len(dead) > 0)
         terms = {"mse": main.mse}
         if main.left_over is not None:
             terms |= self._auxiliary(vectors, main.left_over)
         if "aux" in terms:
             terms["aux"].backward()  # type: ignore[no-untyped-call]
-        return Objective(terms, main.fired)
+        return Objective(terms, acts.count(acts.values != 0).to(vectors.dtype))
 
     def _auxiliary(
         self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]

@@ -24,6 +24,7 @@ from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from auscult.dictionaries.joined import JoinedSource
 from auscult.dictionaries.learner import ExtraLosses, Learner
+from auscult.dictionaries.products import Bf16, reads_bf16
 from auscult.store.source import VectorSource
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
@@ -52,6 +53,10 @@ class TrainSettings(Config):
     """Steps between checkpoints."""
     log_every: PositiveInt = 100
     """Steps between lines of the log."""
+    bf16: Bf16 = "auto"
+    """Large products read bfloat16; weights, losses and moments stay float32.
+
+    ``auto``: where the processor has it and the dictionary is large enough to gain."""
     prefetch: NonNegativeInt = 1
     """Reads that a thread stays ahead of the training; results are the same."""
     seed: int = 0
@@ -164,7 +169,12 @@ def _loop(
         learners = []
         for job in jobs:
             learner = Learner(
-                job.dictionary, job.name, job.extra_losses, settings.clip_norm, dead_after
+                job.dictionary,
+                job.name,
+                job.extra_losses,
+                settings.clip_norm,
+                dead_after,
+                settings.bf16,
             )
             learners.append(stack.enter_context(closing(learner)))
             learner.begin(folder, before)
@@ -250,11 +260,18 @@ def _identity(jobs: Sequence[TrainingJob], source: VectorSource, settings: Train
                 job.dictionary.registered_name,
                 job.dictionary.params.model_dump(),
                 job.extra_losses is not None,
+                _reads_bf16(job.dictionary, settings),
             ]
             for job in jobs
         ],
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _reads_bf16(dictionary: Dictionary, settings: TrainSettings) -> bool:
+    """What ``auto`` comes to on this machine: another must not go on with other roundings."""
+    device = next(dictionary.parameters()).device
+    return reads_bf16(settings.bf16, device, dictionary.n_features * dictionary.d_in)
 
 
 def _check(jobs: Sequence[TrainingJob], source: VectorSource, targets: VectorSource | None) -> None:
