@@ -105,12 +105,17 @@ class Codec:
             codes.
         decode: Latents to waveform; trim to the input's length before comparing.
         codebooks: One table ``[n_codes d_code]`` per quantiser level, by the level's role.
+        codes: Latents to indices ``[batch level frame]``; None where there are none, or where the
+            model gives them no way out.
+        from_codes: Indices of the first so many levels to the latents that they stand for.
     """
 
     encode: Callable[[Tensor], Tensor]
     decode: Callable[[Tensor], Tensor]
     quantise: Callable[[Tensor], Tensor] | None = None
     codebooks: Mapping[str, Tensor] = field(default_factory=dict)
+    codes: Callable[[Tensor], Tensor] | None = None
+    from_codes: Callable[[Tensor], Tensor] | None = None
 
 
 class AudioModel(ABC):

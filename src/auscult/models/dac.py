@@ -67,7 +67,14 @@ class Dac(AudioModel):
         self.sample_rate = int(module.config.sampling_rate)
         self.n_channels = 1
         self.n_levels = n_levels or most
-        self.codec = Codec(self._encode, self._decode, self._quantise, self._codebooks())
+        self.codec = Codec(
+            self._encode,
+            self._decode,
+            self._quantise,
+            self._codebooks(),
+            self._codes_of,
+            self._from_codes,
+        )
         self._times = _times(module, self.sample_rate)
 
     @classmethod
@@ -123,6 +130,14 @@ class Dac(AudioModel):
     def _quantise(self, latents: Tensor) -> Tensor:
         quantised: Tensor = self._dac.quantizer(latents, self.n_levels)[0]
         return quantised
+
+    def _codes_of(self, latents: Tensor) -> Tensor:
+        codes: Tensor = self._dac.quantizer(latents, self.n_levels)[1]
+        return codes
+
+    def _from_codes(self, codes: Tensor) -> Tensor:
+        latents: Tensor = self._dac.quantizer.from_codes(codes)[0]
+        return latents
 
     def _decode(self, latents: Tensor) -> Tensor:
         waveform: Tensor = self._dac.decoder(latents)

@@ -65,7 +65,11 @@ class PythonModel(AudioModel):
         encode: str | list[str] = []
         """Method (or several in a row) from waveform to latents ``[batch d_latent frame]``."""
         quantise: str | list[str] = []
-        """Method (or several in a row) from latents to the latents that its codes stand for."""
+        """Method (or several in a row) from latents to the latents that its codes stand for.
+
+        Of several, the first gives the codes ``[batch level frame]`` and the rest take the codes of
+        the first so many levels: what looks at levels one by one needs these two.
+        """
         decode: str | list[str] = []
         """Method (or several in a row) from latents to waveform."""
         probe_samples: int = Field(default=0, ge=0)
@@ -172,8 +176,12 @@ def _codec(module: nn.Module, params: PythonModel.Params) -> Codec | None:
         if params.quantise:
             raise ConfigError("model: quantise needs encode and decode as well")
         return None
-    quantise = _chain(module, params.quantise) if params.quantise else None
-    return Codec(_chain(module, params.encode), _chain(module, params.decode), quantise)
+    names = _names(params.quantise)
+    way_there, way_back = _chain(module, params.encode), _chain(module, params.decode)
+    if len(names) < 2:
+        return Codec(way_there, way_back, _chain(module, names) if names else None)
+    codes, from_codes = _chain(module, names[0]), _chain(module, names[1:])
+    return Codec(way_there, way_back, _chain(module, names), {}, codes, from_codes)
 
 
 def _sample_rate(module: nn.Module, params: PythonModel.Params) -> int:

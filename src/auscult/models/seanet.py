@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from auscult.core.errors import AudioError, ConfigError
@@ -81,8 +81,20 @@ class Seanet:
         self, latents: Float[Tensor, "batch d_latent frame"]
     ) -> Float[Tensor, "batch d_latent frame"]:
         """Latents to the sum of the entries that their codes stand for."""
-        codes = self.module.quantizer.encode(latents, self.bandwidth_kbps)
-        quantised: Tensor = self.module.quantizer.decode(codes)
+        return self.from_codes(self.codes(latents))
+
+    def codes(
+        self, latents: Float[Tensor, "batch d_latent frame"]
+    ) -> Int[Tensor, "batch level frame"]:
+        """Latents to the indices of every level that takes part."""
+        codes: Tensor = self.module.quantizer.encode(latents, self.bandwidth_kbps)
+        return codes.transpose(0, 1)
+
+    def from_codes(
+        self, codes: Int[Tensor, "batch level frame"]
+    ) -> Float[Tensor, "batch d_latent frame"]:
+        """Indices of the first so many levels to the sum of their entries."""
+        quantised: Tensor = self.module.quantizer.decode(codes.transpose(0, 1))
         return quantised
 
     def decode(
@@ -96,7 +108,7 @@ class Seanet:
         """The codec's functions and tables."""
         layers = self.module.quantizer.layers[: self.n_levels]
         tables = {f"rvq.{i}": layer.codebook.embed for i, layer in enumerate(layers)}
-        return Codec(self.encode, self.decode, self.quantise, tables)
+        return Codec(self.encode, self.decode, self.quantise, tables, self.codes, self.from_codes)
 
     def taps(self) -> list[Tap]:
         """Encoder, latents, quantiser, decoder."""

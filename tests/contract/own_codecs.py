@@ -1,0 +1,56 @@
+"""Codecs of which it is known what their codes stand for."""
+
+import math
+
+import torch
+from torch import nn
+
+RATE, HOP, N_BANDS = 8000, 80, 24
+
+
+class BandCodec(nn.Module):
+    """One level; the code is the loudest band of a frame, wherever the frame's period begins."""
+
+    sample_rate = RATE
+
+    def __init__(self, by_phase=False):
+        super().__init__()
+        self.by_phase = by_phase
+        hz = torch.logspace(math.log10(100), math.log10(3500), N_BANDS)
+        t = torch.arange(4 * HOP) / RATE
+        window = torch.hann_window(4 * HOP)
+        kernels = torch.cat(
+            [
+                window * torch.cos(2 * math.pi * hz[:, None] * t),
+                window * torch.sin(2 * math.pi * hz[:, None] * t),
+            ]
+        )
+        self.register_buffer("kernels", kernels[:, None])
+        self.blend = nn.Parameter(torch.eye(N_BANDS))
+
+    def encode(self, x):
+        padded = nn.functional.pad(x, (3 * HOP, 0))
+        real, imaginary = nn.functional.conv1d(padded, self.kernels, stride=HOP).chunk(2, 1)
+        heard = real if self.by_phase else torch.sqrt(real**2 + imaginary**2 + 1e-12)
+        return torch.einsum("ij,bjt->bit", self.blend, heard)
+
+    def quantize(self, z):
+        return z.argmax(1, keepdim=True)
+
+    def dequantize(self, codes):
+        return nn.functional.one_hot(codes[:, 0], N_BANDS).transpose(1, 2).float()
+
+    def decode(self, z):
+        kernels = self.kernels[:N_BANDS]
+        return nn.functional.conv_transpose1d(z, kernels, stride=HOP)[..., : z.shape[-1] * HOP]
+
+    def forward(self, x):
+        return self.dequantize(self.quantize(self.encode(x)))
+
+
+def bands():
+    return BandCodec()
+
+
+def phases():
+    return BandCodec(by_phase=True)
