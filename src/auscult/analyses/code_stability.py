@@ -90,8 +90,9 @@ class CodeStability(Analysis):
 
     def view(self, result: Result) -> list[Block]:
         """Findings, agreement over delays, and how well mixtures are foretold by level."""
-        pictures = [_place_picture(result), _company_picture(result)]
-        return page(result, _READING, pictures if result.facts["levels"] else [])
+        if not result.facts["levels"]:
+            return page(result, _READING, [])
+        return page(result, _READING, [_place_picture(result), _company_picture(result)])
 
 
 _READING = (
