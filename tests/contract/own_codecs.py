@@ -54,3 +54,26 @@ def bands():
 
 def phases():
     return BandCodec(by_phase=True)
+
+
+class FrameCodec(nn.Module):
+    """Linear and exact: a frame is its own samples, so a change of frames changes their sound."""
+
+    sample_rate = RATE
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(HOP, 1))
+
+    def encode(self, x):
+        return self.gain * x[:, 0].unfold(-1, HOP, HOP).transpose(1, 2)
+
+    def decode(self, z):
+        return (z / self.gain).transpose(1, 2).flatten(1)[:, None]
+
+    def forward(self, x):
+        return self.encode(x)
+
+
+def frames():
+    return FrameCodec()

@@ -33,6 +33,7 @@ SMALL = {
     "next-state": {"most_vectors": 400},
     "dictionary-quality": {"most_vectors": 400, "n_resamples": 100},
     "compositionality": {"n_draws": 1, "n_mixtures": 2},
+    "note-interventions": {"n_pairs": 4, "n_companies": 2, "seconds": 0.4},
     "gabor-latents": {"n_fitted": 20, "n_pairs": 8, "seconds": 0.5},
 }
 NAMES = [name for name in ANALYSES.names() if not name.startswith("example")]

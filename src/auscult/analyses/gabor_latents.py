@@ -352,7 +352,7 @@ def _judge_transfer(lab: _Lab, at_half: Mapping[str, np.ndarray], found: Gathere
     beyond_random = mcnemar(at_half[_RANDOM], at_half[_GABOR]) < 0.05
     found.add(
         Judgement(
-            f"Exchanging half of the kernels succeeds {gap:+.0%} as often as exchanging half of "
+            f"Exchanging half of the kernels moves {100 * gap:+.0f} points more pairs than half of "
             f"the channels (p = {p:.2g}).",
             two,
             ("holds" if beyond_random else "explained by control") if beats else "does not hold",
