@@ -28,7 +28,8 @@ Assignments = Annotated[
 @app.command()
 def init(
     study: Annotated[
-        str, typer.Argument(help="What to ask: first-layer, or any name for a general study.")
+        str,
+        typer.Argument(help="What to ask: first-layer, architecture, or a general study's name."),
     ],
     model: Annotated[
         str, typer.Option(help="A model's type, or FILE.py:FACTORY for a model of your own.")

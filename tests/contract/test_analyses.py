@@ -35,6 +35,27 @@ SMALL = {
     "compositionality": {"n_draws": 1, "n_mixtures": 2},
     "note-interventions": {"n_pairs": 4, "n_companies": 2, "seconds": 0.4},
     "gabor-latents": {"n_fitted": 20, "n_pairs": 8, "seconds": 0.5},
+    "atlas": {"n_tones": 3, "n_frames": 16},
+    "collapse": {"n_tones": 24, "n_each": 2, "n_frames": 16},
+    "selectivity": {
+        "n_units": 2,
+        "n_references": 2,
+        "n_tones": 16,
+        "n_frames": 16,
+        "n_heard": 1,
+        "n_steps": 2,
+        "most_stages": 3,
+    },
+    "tiling": {"most_channels": 8, "most_stages": 2},
+    "representations": {"n_clips": 2},
+    "representability": {
+        "n_architectures": 4,
+        "n_each": 2,
+        "n_partials": 3,
+        "n_tones": 24,
+        "n_contexts": 12,
+        "n_frames": 16,
+    },
 }
 NAMES = [name for name in ANALYSES.names() if not name.startswith("example")]
 DICTIONARIES = [

@@ -29,6 +29,11 @@ def small_dictionary(d_in: int = 6, n_features: int = 9) -> Dictionary:
     return made.eval()
 
 
+class TestLowPass(EditContract):
+    name = "low-pass"
+    params = {"factor": 2, "n_zeros": 2}
+
+
 class TestAblateChannels(EditContract):
     name = "ablate"
     params = {"channels": [1, 4]}

@@ -209,6 +209,50 @@ class Graph:
 
 
 @dataclass(frozen=True)
+class Ruler:
+    """One of the scales that a quantity passes through.
+
+    Attributes:
+        name: Of the scale.
+        high: Where it ends; every scale begins at 0.
+        landing: Where each place of the first scale lands on this one; NaN where nowhere.
+        width: What lies closer than this on this scale cannot be told apart.
+        facts: What else is to be known of it, in a few words.
+        seen_x: Places of the first scale that were tried.
+        seen_y: Where each was seen to land.
+    """
+
+    name: str
+    high: float
+    landing: np.ndarray
+    width: float
+    facts: str = ""
+    seen_x: np.ndarray | None = None
+    seen_y: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Rulers:
+    """Scales below one another with one cursor: where does each place of the first one go?
+
+    Attributes:
+        title: Heading.
+        x: Places of the first scale, ascending; the cursor goes from one to the next.
+        x_axis: What they are; the other scales are of the same unit.
+        rulers: The scales, in the order in which they are passed.
+        start: Where the cursor begins.
+        note: What to look at.
+    """
+
+    title: str
+    x: np.ndarray
+    x_axis: Axis
+    rulers: tuple[Ruler, ...]
+    start: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Missing:
     """What could not be computed, and why: an empty place never goes unexplained."""
 
@@ -258,6 +302,7 @@ Block = (
     | Animation
     | Choices
     | Graph
+    | Rulers
     | Missing
     | Gallery
 )

@@ -65,7 +65,7 @@ def first_layer_values(model: AudioModel, preset: str, taps: Sequence[str]) -> d
     run = max(128, 1 << (2 * max(lags)).bit_length())
     return {
         "TAPS": ", ".join(json.dumps(tap) for tap in addresses),
-        "SECONDS": str(_clip_seconds(model)),
+        "SECONDS": str(clip_seconds(model)),
         "FRAMES": str(max(4096, run)),
         "RUN": str(run),
         "FEATURES": _FEATURES[preset],
@@ -83,7 +83,7 @@ def _archetypes(lag: int, preset: str) -> str:
     return "\n".join([*lines, _ARCHETYPES[preset], ""])
 
 
-def _clip_seconds(model: AudioModel) -> float:
+def clip_seconds(model: AudioModel) -> float:
     """What the model takes at once where that is sound enough to split, else two seconds."""
     seconds = model.probe_samples / model.sample_rate
     return round(seconds, 5) if seconds >= 1 else 2.0

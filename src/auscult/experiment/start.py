@@ -10,7 +10,7 @@ from typing import Any
 
 from auscult.core.config import override, read_toml
 from auscult.core.errors import ConfigError, UnknownNameError, UserError
-from auscult.experiment.first_layer_spec import PRESETS, first_layer_values
+from auscult.experiment.first_layer_spec import PRESETS, clip_seconds, first_layer_values
 from auscult.experiment.spec import model_part, read_spec
 from auscult.models.base import MODELS, AudioModel
 from auscult.sounds.base import SOUNDS
@@ -30,7 +30,7 @@ class Start:
     """What a new spec is to ask.
 
     Attributes:
-        template: ``first-layer``, or any other name for the general study.
+        template: ``first-layer``, ``architecture``, or any other name for the general study.
         model: A registered type, or ``FILE.py:FACTORY``.
         sounds: A folder, or a registered source.
         name: Of the file and the study; the template's when empty.
@@ -89,6 +89,8 @@ def _filled(start: Start, name: str) -> str:
     }
     if start.template == "first-layer":
         values |= first_layer_values(build_model(section), start.preset, start.taps)
+    if start.template == "architecture":
+        values["SECONDS"] = str(clip_seconds(build_model(section)))
     text = template.read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)

@@ -30,6 +30,7 @@ SCRIPTS = (
     "motion",
     "desk",
     "graph",
+    "rulers",
     "simple",
     "gallery",
     "explore",

@@ -14,6 +14,7 @@ from auscult.blocks import (
     Heatmap,
     Histogram,
     Lanes,
+    Rulers,
     Scatter,
     Series,
     SmallMultiples,
@@ -128,6 +129,13 @@ def _graph(block: Graph) -> None:
         )
 
 
+def _rulers(block: Rulers) -> None:
+    length = _length(block.x)
+    for one in block.rulers:
+        _equal(x=length, landing=_length(one.landing))
+        _equal(seen_x=_length(one.seen_x), seen_y=_length(one.seen_y))
+
+
 def _table(block: Table) -> None:
     for row in block.rows:
         _equal(columns=len(block.columns), cells=len(row))
@@ -143,6 +151,7 @@ _CHECKS: dict[type, Callable[[Any], None]] = {
     Heatmap: _heatmap,
     Histogram: _histogram,
     Lanes: _lanes,
+    Rulers: _rulers,
     Scatter: _scatter,
     SmallMultiples: _small_multiples,
     Table: _table,

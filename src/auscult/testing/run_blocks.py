@@ -19,6 +19,8 @@ from auscult.blocks import (
     Histogram,
     Lanes,
     Missing,
+    Ruler,
+    Rulers,
     Scatter,
     Series,
     SmallMultiples,
@@ -59,6 +61,7 @@ def filter_blocks() -> list[Block]:
         _mean_response(hz, gains.max(axis=0), rng),
         Heatmap("Response of every filter", gains, hz, filters, _FREQUENCY, Axis("filter"), _GAIN),
         SmallMultiples("Filters one by one", tuple(each)),
+        _scales(),
         _bandwidths(),
         _narrowest(centres, widths),
         Missing("Phase response", "The tap gives magnitudes only: phase cannot be measured here."),
@@ -95,6 +98,26 @@ def _mean_response(hz: np.ndarray, largest: np.ndarray, rng: np.random.Generator
     note = "Largest response of any filter at each frequency; the band holds nine seeds in ten."
     both = (trained, Series("random weights", flat, control=True))
     return Curve("Mean response of the filter bank", hz, both, _FREQUENCY, _GAIN, note)
+
+
+def _scales() -> Rulers:
+    """Frequencies folded at two rates; one measured tone, and a stretch that lands nowhere."""
+    hz = np.linspace(0, 12_000, 241)
+    tried = np.array([7_000.0])
+
+    def at(name: str, rate: float, width: float) -> Ruler:
+        landing = np.abs((hz + rate / 2) % rate - rate / 2)
+        seen = np.abs((tried + rate / 2) % rate - rate / 2)
+        landing[hz > 11_500] = np.nan
+        return Ruler(name, rate / 2, landing, width, f"frames at {rate:.0f} Hz", tried, seen)
+
+    return Rulers(
+        "Where frequencies go",
+        hz,
+        Axis("frequency of the sound", "Hz"),
+        (at("stage 1", 12_000.0, 2_000.0), at("stage 2", 3_000.0, 400.0)),
+        7_000.0,
+    )
 
 
 def _bandwidths() -> Bars:

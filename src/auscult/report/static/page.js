@@ -3,7 +3,7 @@
 (() => {
   const { el } = auscult;
   const REDRAWN = new Set(["Curve", "SmallMultiples", "Histogram", "Scatter", "Heatmap", "Bars"]);
-  const WIDE = new Set(["Lanes", "Animation", "Choices", "Graph", "Clip", "Table", "Finding"]);
+  const WIDE = new Set(["Lanes", "Animation", "Choices", "Graph", "Rulers", "Clip", "Table", "Finding"]);
 
   const joined = (links) => links.flatMap((link, i) => (i ? [" · ", link] : [link]));
   const saved = (links) => {

@@ -1,0 +1,27 @@
+"""``auscult init architecture``: what is asked of which model."""
+
+import pytest
+from typer.testing import CliRunner
+
+from auscult.cli import app
+from auscult.core.config import read_toml
+from auscult.experiment.spec import read_spec
+from auscult.experiment.start import Start, write_start
+
+
+def test_the_command_writes_a_spec_that_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init", "architecture", "--model", "mini-encodec"])
+    assert done.exit_code == 0
+    spec = read_spec(tmp_path / "architecture.toml")
+    assert spec.record.taps == ("conv.0", "latent")
+    asked = [one["type"] for one in read_toml(tmp_path / "architecture.toml")["analyses"]]
+    assert asked == [
+        "atlas", "collapse", "selectivity", "tiling", "representations", "representability",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "seconds"), [("toy-samplecnn", 1.78531), ("mini-encodec", 2.0)])
+def test_clips_are_what_the_network_takes_at_once(model, seconds, tmp_path):
+    path = write_start(Start("architecture", model=model), tmp_path, force=False)
+    assert read_toml(path)["sounds"]["clip_seconds"] == seconds
