@@ -27,6 +27,12 @@ TRAINED = {
     "matching-pursuit signed": {"type": "matching-pursuit", "k": 3, "signed": True},
     "archetypal strict": {"type": "archetypal", "relaxation": 0.0, "n_candidates": 20},
     "archetypal of a sample": {"type": "archetypal", "candidates": "sample", "k": 3},
+    "temporal without contrast": {"type": "temporal", "contrast_weight": 0.0, "aux_weight": 0.0},
+    "transcoder with a penalty": {"type": "transcoder", "rule": "relu"},
+    "transcoder with a shortcut": {"type": "transcoder", "skip": True, "k": 3},
+    "transcoder, penalty and shortcut": {"type": "transcoder", "rule": "relu", "skip": True},
+    "crosscoder with a penalty": {"type": "crosscoder", "rule": "relu"},
+    "crosscoder of three": {"type": "crosscoder", "widths": (4, 2, 10), "k": 3},
     "rms-norm topk": {"type": "rms-norm", "l1_on": "topk", "k": 3},
 }
 DEFAULTS = {name: {"type": name} for name in DICTIONARIES.names()}

@@ -121,7 +121,7 @@ class TestLearning:
 
 class TestFurtherTerms:
     def test_losses_from_outside_train_as_well(self, tmp_path):
-        def shorter(dictionary, x):
+        def shorter(dictionary, x, step):
             return {"short": 100.0 * dictionary(x).square().mean()}
 
         jobs = [TrainingJob(built(), "a"), TrainingJob(built(), "b", extra_losses=shorter)]
@@ -200,7 +200,7 @@ class TestTrouble:
     def test_a_loss_that_is_not_finite_names_dictionary_and_step(self, tmp_path):
         calls = []
 
-        def breaks(dictionary, x):
+        def breaks(dictionary, x, step):
             calls.append(1)
             return {"odd": dictionary(x).sum() * (float("nan") if len(calls) == 8 else 0.0)}
 

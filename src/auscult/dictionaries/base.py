@@ -35,6 +35,11 @@ class DictionaryParams(Config):
     """Divide by the root mean square length of the training vectors (after centring)."""
 
 
+Reads = Literal["vectors", "neighbours", "target", "parts"]
+"""What a type learns from: vectors; vectors and the next frame's; vectors of one tap and what is
+said at another; vectors of several taps or models, end to end."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a dictionary's vectors came from; it travels with the weights.
@@ -46,6 +51,9 @@ class Provenance:
         of: Response vectors, or their differences over ``lag`` frames.
         lag: Frames between the two ends of a generator.
         time: Where the frames lie; None where there is no time.
+        target: Address of the tap that it gives back, where that is another one.
+        context: Frames on either side of each that it reads as well, end to end in time.
+        parts: Of vectors put end to end, where each part came from.
     """
 
     model: str = ""
@@ -54,6 +62,9 @@ class Provenance:
     of: Literal["responses", "generators"] = "responses"
     lag: int = 1
     time: TimeBase | None = None
+    target: str = ""
+    context: int = 0
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,7 @@ class Dictionary(nn.Module, ABC):
 
     Attributes:
         trainable: Whether the training loop fits it; otherwise :meth:`fit_from` does.
+        reads: What it learns from.
         unit_atoms: Whether its atoms have unit length.
         params: Its settings.
         d_in: Width of the vectors that it encodes.
@@ -112,6 +124,7 @@ class Dictionary(nn.Module, ABC):
     registered_name: ClassVar[str] = ""
     Params: ClassVar[type[DictionaryParams]] = DictionaryParams
     trainable: ClassVar[bool] = True
+    reads: ClassVar[Reads] = "vectors"
     unit_atoms: ClassVar[bool] = True
     vectors_since_fired: Tensor
 
@@ -130,7 +143,12 @@ class Dictionary(nn.Module, ABC):
 
     @classmethod
     def build(
-        cls, params: Any, d_in: int, seed: int = 0, statistics: Statistics | None = None
+        cls,
+        params: Any,
+        d_in: int,
+        seed: int = 0,
+        statistics: Statistics | None = None,
+        target_statistics: Statistics | None = None,
     ) -> "Dictionary":
         """Make one with its starting values.
 
@@ -139,6 +157,7 @@ class Dictionary(nn.Module, ABC):
             d_in: Width of the vectors.
             seed: Decides the starting values.
             statistics: Of the training vectors; needed to centre and to scale.
+            target_statistics: Of what is to be given back, where that is not the vectors.
 
         Raises:
             ConfigError: Preprocessing was asked for without statistics.
@@ -153,6 +172,7 @@ class Dictionary(nn.Module, ABC):
         if statistics is not None:
             dictionary._expect(len(statistics.mean), "statistics of vectors")
             dictionary.preprocess.fit(statistics, centre=params.centre, scale=params.scale)
+        dictionary.fit_target(target_statistics)
         dictionary.initialise(named_rng(seed, "dictionary", cls.registered_name))
         return dictionary
 
@@ -173,6 +193,9 @@ class Dictionary(nn.Module, ABC):
     @abstractmethod
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_out"]:
         """Decode to preprocessed vectors."""
+
+    def fit_target(self, statistics: Statistics | None) -> None:
+        """Take preprocessing of what is given back from its statistics; most give back vectors."""
 
     def initialise(self, rng: np.random.Generator) -> None:
         """Draw starting values; types that are fitted have none."""
@@ -203,11 +226,26 @@ class Dictionary(nn.Module, ABC):
                 f"but was given activations of {acts.shape[-1]}"
             )
         vectors = self.reconstruct(acts.reshape(-1, self.n_features))
-        return self.preprocess.undo(vectors).reshape(*acts.shape[:-1], self.d_out)
+        return self.undo(vectors).reshape(*acts.shape[:-1], self.d_out)
+
+    def undo(self, vectors: Float[Tensor, "n d_out"]) -> Float[Tensor, "n d_out"]:
+        """Back to the units of what is given back; the inverse of :meth:`preprocess_target`."""
+        restored: Tensor = self.preprocess.undo(vectors)
+        return restored
+
+    def rebuild(
+        self, x: Float[Tensor, "*n d_in"], acts: Float[Tensor, "*n n_features"]
+    ) -> Float[Tensor, "*n d_out"]:
+        """Decode the activations of vectors, with what passes the features by, where there is any.
+
+        Types with a shortcut from input to output say so here; for all others it is ``decode``.
+        """
+        del x
+        return self.decode(acts)
 
     def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d_out"]:
-        """Encode and decode."""
-        return self.decode(self.encode(x))
+        """Encode, and rebuild."""
+        return self.rebuild(x, self.encode(x))
 
     def objective(
         self,
@@ -221,7 +259,13 @@ class Dictionary(nn.Module, ABC):
         self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None = None
     ) -> dict[str, Float[Tensor, ""]]:
         """The loss term by term, weights inside; without a target vectors are their own."""
-        return dict(self.objective(*self._pair(x, target)).terms)
+        return dict(self.whole_objective(x, target).terms)
+
+    def whole_objective(
+        self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None = None
+    ) -> Objective:
+        """:meth:`objective` of vectors in the tap's own units."""
+        return self.objective(*self._pair(x, target))
 
     def gradients(
         self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None = None

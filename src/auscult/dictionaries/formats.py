@@ -26,7 +26,7 @@ from auscult.core.tensors import read_arrays, read_json, write_arrays, write_jso
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance, SaeLensForm
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the native files change."""
 
 SAELENS_VERSION = "6.54.12"
@@ -158,6 +158,8 @@ def saelens_settings(
         "tap": provenance.tap,
         "of": provenance.of,
         "lag": provenance.lag,
+        "target": provenance.target,
+        "context": provenance.context,
     }
     if time is not None:
         audio |= time.to_json() | {"frame_rate": float(time.frame_rate)}
@@ -189,6 +191,9 @@ def provenance_to_json(provenance: Provenance) -> dict[str, Any]:
         "of": provenance.of,
         "lag": provenance.lag,
         "time": provenance.time.to_json() if provenance.time else None,
+        "target": provenance.target,
+        "context": provenance.context,
+        "parts": list(provenance.parts),
     }
 
 
@@ -202,6 +207,9 @@ def provenance_from_json(data: Mapping[str, Any]) -> Provenance:
         of="generators" if data["of"] == "generators" else "responses",
         lag=int(data["lag"]),
         time=time,
+        target=str(data["target"]),
+        context=int(data["context"]),
+        parts=tuple(str(part) for part in data["parts"]),
     )
 
 

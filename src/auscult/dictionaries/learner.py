@@ -12,14 +12,20 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from auscult.core.errors import StoreError, UserError
-from auscult.dictionaries.base import Dictionary
+from auscult.dictionaries.base import Dictionary, Objective
 from auscult.dictionaries.checkpoint import Checkpoint
 from auscult.dictionaries.flat_adam import MOMENTS, FlatAdam
 from auscult.dictionaries.linear import LinearCoder
 from auscult.dictionaries.products import Bf16, reads_bf16
 
-ExtraLosses = Callable[[Dictionary, Tensor], Mapping[str, Tensor]]
-"""Further terms to be minimised, from a dictionary and a batch of vectors."""
+ExtraLosses = Callable[[Dictionary, Tensor, int], Mapping[str, Tensor]]
+"""Further terms to be minimised, from a dictionary, a batch of vectors and the step from 0 on.
+
+It may have an attribute ``identity``, which says all that decides its values.
+"""
+
+PENALTIES = frozenset({"l1", "l0"})
+"""Terms of a loss that are no reconstruction, whatever they are weighed against."""
 
 
 class Learner:
@@ -37,8 +43,10 @@ class Learner:
         clip_norm: float | None,
         dead_after: int,
         bf16: Bf16 = "off",
+        local_weight: float = 1.0,
     ) -> None:
         self.name = name
+        self._local_weight = local_weight
         self._dictionary = dictionary.requires_grad_(True).train()
         self._dictionary.dead_after = dead_after
         self._extra_losses = extra_losses
@@ -89,10 +97,10 @@ class Learner:
             UserError: A term of the loss is not finite; parameters are as they were.
         """
         dictionary = self._dictionary
-        objective = dictionary.gradients(x, target)
+        objective = self._differentiated(x, target)
         losses = {name: float(term.detach()) for name, term in objective.terms.items()}
         if self._extra_losses is not None:
-            for name, extra in self._extra_losses(dictionary, x).items():
+            for name, extra in self._extra_losses(dictionary, x, step).items():
                 extra.backward()  # type: ignore[no-untyped-call]
                 losses[name] = float(extra.detach())
         if not math.isfinite(sum(losses.values())):
@@ -109,6 +117,18 @@ class Learner:
         dictionary.count(objective.fired, len(x))
         self._line = {"step": step + 1, "losses": losses, **objective.notes}
         self._fired, self._n = objective.fired, len(x)
+
+    def _differentiated(self, x: Tensor, target: Tensor | None) -> Objective:
+        """The dictionary's own gradient; by autograd where its terms weigh otherwise."""
+        dictionary, weight = self._dictionary, self._local_weight
+        if weight == 1.0:
+            return dictionary.gradients(x, target)
+        own = dictionary.whole_objective(x, target)
+        terms = {n: t if n in PENALTIES else weight * t for n, t in own.terms.items()}
+        for parameter in dictionary.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        return Objective(terms, own.fired, own.notes)
 
     def write_line(self) -> None:
         """Note the last step in the log."""

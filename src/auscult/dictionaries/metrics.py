@@ -111,8 +111,9 @@ def evaluate(
     dictionary.eval()
     try:
         for values, target in zip(source.ordered(batch), wanted.ordered(batch), strict=True):
-            acts = dictionary.encode(torch.from_numpy(values).to(device))
-            sums.add(target, acts, dictionary.decode(acts))
+            x = torch.from_numpy(values).to(device)
+            acts = dictionary.encode(x)
+            sums.add(target, acts, dictionary.rebuild(x, acts))
     finally:
         dictionary.train(training)
     return metrics_of(sums, dictionary)

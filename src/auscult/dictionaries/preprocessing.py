@@ -1,5 +1,7 @@
 """How a dictionary shifts and scales vectors before it looks at them."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -18,15 +20,19 @@ class Preprocessing(nn.Module):
     With ``scale = 1 / sqrt(E‖x - mean‖²)`` the mean squared length of ``v`` is 1: a squared error
     summed over dimensions is then directly the fraction of variance unexplained, and the weight of
     a sparsity term means the same for every tap.
+
+    Vectors that are several put end to end are scaled part by part: each part then has a mean
+    squared length of 1, and ``scale`` one entry a dimension.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, d_in: int) -> None:
+    def __init__(self, d_in: int, widths: Sequence[int] = ()) -> None:
         super().__init__()
+        self.widths = tuple(widths)
         self.register_buffer("mean", torch.zeros(d_in))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("scale", torch.ones((d_in,) if self.widths else ()))
 
     def fit(self, statistics: Statistics, *, centre: bool, scale: bool) -> None:
         """Take mean and scale from the training vectors; vectors that do not vary are not scaled.
@@ -34,15 +40,22 @@ class Preprocessing(nn.Module):
         Raises:
             UserError: The statistics hold values that are not finite.
         """
-        variance = float(np.sum(statistics.variance))
-        offset = float(np.square(statistics.mean).sum())
-        if not np.isfinite(variance + offset):
+        offset = np.square(statistics.mean)
+        if not np.isfinite(np.sum(statistics.variance + offset)):
             raise UserError("the statistics of the vectors are not finite: the store holds NaN")
-        power = variance if centre else variance + offset
         if centre:
             self.mean.copy_(torch.from_numpy(statistics.mean))
-        if scale and power > _NO_VARIATION * (variance + offset):
-            self.scale.fill_(power**-0.5)
+        if not scale:
+            return
+        start = 0
+        for width in self.widths or (len(offset),):
+            part = slice(start, start + width)
+            variance = float(np.sum(statistics.variance[part]))
+            raw = variance + float(offset[part].sum())
+            power = variance if centre else raw
+            if power > _NO_VARIATION * raw:
+                self.scale[part if self.widths else ...] = power**-0.5
+            start += width
 
     def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d_in"]:
         """Shift and scale."""

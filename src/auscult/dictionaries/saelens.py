@@ -142,6 +142,8 @@ def _provenance(cfg: Mapping[str, Any], folder: Path) -> Provenance:
             tap=str(metadata.get("hook_name") or ""),
             of="generators" if audio.get("of") == "generators" else "responses",
             lag=int(audio.get("lag", 1)),
+            target=str(audio.get("target") or ""),
+            context=int(audio.get("context", 0)),
             time=TimeBase.from_json({key: audio[key] for key in _TIME})
             if "global" in audio
             else None,

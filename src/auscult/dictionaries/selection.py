@@ -81,13 +81,24 @@ def auxiliary_term(
     """
     if len(dead) == 0 or weight == 0.0:
         return {}
+    pre = (vectors - linear.decoder_bias) @ linear.encoder[dead].T + linear.encoder_bias[dead]
+    return auxiliary_loss(pre, linear.decoder[dead], residual, weight, signed=signed)
+
+
+def auxiliary_loss(
+    pre: Float[Tensor, "n n_dead"],
+    decoder: Float[Tensor, "n_dead d_out"],
+    residual: Float[Tensor, "n d_out"],
+    weight: float,
+    *,
+    signed: bool = False,
+) -> dict[str, Float[Tensor, ""]]:
+    """The same from what the dead features would say, and their atoms."""
     variance = (residual - residual.mean(0)).square().sum(1).mean()
     if float(variance) == 0.0:
         return {}
-    pre = (vectors - linear.decoder_bias) @ linear.encoder[dead].T + linear.encoder_bias[dead]
-    acts = keep_top(pre, min(max(1, vectors.shape[1] // 2), len(dead)), signed)
-    error = squared_error(acts @ linear.decoder[dead], residual)
-    return {"aux": weight * error / variance}
+    acts = keep_top(pre, min(max(1, residual.shape[1] // 2), len(decoder)), signed)
+    return {"aux": weight * squared_error(acts @ decoder, residual) / variance}
 
 
 def keep_top(

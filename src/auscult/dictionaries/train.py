@@ -27,6 +27,10 @@ from auscult.dictionaries.learner import ExtraLosses, Learner
 from auscult.dictionaries.products import Bf16, reads_bf16
 from auscult.store.source import VectorSource
 
+_NEED_TARGETS = {
+    "neighbours": "learns from each vector and the next frame's",
+    "target": "learns what another tap says",
+}
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
@@ -74,12 +78,14 @@ class TrainingJob:
         extra_losses: Further terms to be minimised, weights inside, from the dictionary and a
             batch: the model's own loss on what the dictionary gives back (Braun et al. 2024), for
             instance.
+        local_weight: What its own reconstruction terms weigh beside these.
     """
 
     dictionary: Dictionary
     name: str
     seed: int = 0
     extra_losses: ExtraLosses | None = None
+    local_weight: float = 1.0
 
 
 def learning_rate(settings: TrainSettings, step: int) -> float:
@@ -175,6 +181,7 @@ def _loop(
                 settings.clip_norm,
                 dead_after,
                 settings.bf16,
+                job.local_weight,
             )
             learners.append(stack.enter_context(closing(learner)))
             learner.begin(folder, before)
@@ -259,7 +266,8 @@ def _identity(jobs: Sequence[TrainingJob], source: VectorSource, settings: Train
                 job.seed,
                 job.dictionary.registered_name,
                 job.dictionary.params.model_dump(),
-                job.extra_losses is not None,
+                getattr(job.extra_losses, "identity", job.extra_losses is not None),
+                job.local_weight,
                 _reads_bf16(job.dictionary, settings),
             ]
             for job in jobs
@@ -284,6 +292,11 @@ def _check(jobs: Sequence[TrainingJob], source: VectorSource, targets: VectorSou
     d_out = source.d_in if targets is None else targets.d_in
     for job in jobs:
         dictionary = job.dictionary
+        if targets is None and dictionary.reads in _NEED_TARGETS:
+            raise ConfigError(
+                f"dictionary {job.name!r} of type {dictionary.registered_name!r} "
+                f"{_NEED_TARGETS[dictionary.reads]}: give them as targets"
+            )
         if (dictionary.d_in, dictionary.d_out) != (source.d_in, d_out):
             raise WidthError(
                 f"dictionary {job.name!r} goes from width {dictionary.d_in} to {dictionary.d_out}, "

@@ -1,7 +1,7 @@
 """Reads a finished store by memory map: any rows, whole clips, passes in order or shuffled."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import final
@@ -20,6 +20,7 @@ from auscult.store.recovery import read_statistics, rows_of
 from auscult.store.shard import verify_file
 from auscult.store.source import VectorSource, check_indices, measured
 from auscult.store.statistics import Statistics
+from auscult.store.windows import WindowView
 
 
 @final
@@ -153,11 +154,29 @@ class ActivationStore(VectorSource):
         Raises:
             NoVectorsError: No clip has a stretch of stored frames longer than the lag.
         """
-        unbroken = self._table.unbroken
-        if not self.is_whole:
-            unbroken = unbroken.within(self._ranges)
         whole = ActivationStore(self._table, None)
-        return GeneratorView(whole, unbroken, lag, self.digest, self.step)
+        return GeneratorView(whole, self._unbroken, lag, self.digest, self.step)
+
+    def windows(self, offsets: Sequence[int], reach: tuple[int, int] | None = None) -> WindowView:
+        """View, for each frame, the vectors at some frames from it, end to end, within clips.
+
+        Args:
+            offsets: Frames from each frame on: ``[-1, 0, 1]`` for a frame between its neighbours.
+            reach: First and last frame that must be stored as well; None: those of the offsets.
+                Views of one reach have the same frames.
+
+        Raises:
+            NoVectorsError: No clip has a stretch of stored frames that long.
+        """
+        within = reach or (min(0, *offsets, 0), max(0, *offsets, 0))
+        whole = ActivationStore(self._table, None)
+        return WindowView(whole, self._unbroken, self.digest, offsets, within, self.step)
+
+    @property
+    def _unbroken(self) -> RowRanges:
+        """Rows of unbroken stretches of the clips that are selected."""
+        unbroken = self._table.unbroken
+        return unbroken if self.is_whole else unbroken.within(self._ranges)
 
     def verify(self) -> None:
         """Read every byte of the whole store and compare it with the digests.

@@ -66,11 +66,12 @@ class DictionaryFixtures:
 
         def make(of: ArraySource = source, seed: int = 0, steps: int = 30) -> Dictionary:
             cls, params = DICTIONARIES.parse({"n_features": N_FEATURES, **section}, "section")
-            made = cls.build(params, of.d_in, seed, of.statistics)
+            made = cls.build(params, of.d_in, seed, of.statistics, of.statistics)
             if steps or not made.trainable:
                 settings = TrainSettings(steps=max(1, steps), batch=64, prefetch=0)
                 folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
-                train([TrainingJob(made, "it", seed)], of, settings, folder)
+                job = TrainingJob(made, "it", seed)
+                train([job], of, settings, folder, targets=targets_of(made, of))
             else:
                 made.prepare(of, np.random.default_rng(seed))
             return made
@@ -223,7 +224,9 @@ class TrainingContract(DictionaryFixtures):
         settings = TrainSettings(
             steps=25, batch=64, checkpoint_every=10, log_every=5, dead_after=100
         )
-        train([TrainingJob(build(steps=0), "it")], source, settings, tmp_path / "whole")
+        other = targets_of(build(steps=0), source)
+        job = TrainingJob(build(steps=0), "it")
+        train([job], source, settings, tmp_path / "whole", targets=other)
 
         def press_ctrl_c(step: int, steps: int) -> None:  # noqa: ARG001
             if step == 13:
@@ -231,10 +234,22 @@ class TrainingContract(DictionaryFixtures):
 
         jobs = [TrainingJob(build(steps=0), "it")]
         with pytest.raises(KeyboardInterrupt):
-            train(jobs, source, settings, tmp_path / "broken", press_ctrl_c)
-        train([TrainingJob(build(steps=0), "it")], source, settings, tmp_path / "broken")
+            train(jobs, source, settings, tmp_path / "broken", press_ctrl_c, targets=other)
+        job = TrainingJob(build(steps=0), "it")
+        train([job], source, settings, tmp_path / "broken", targets=other)
         whole, broken = files(tmp_path / "whole"), files(tmp_path / "broken")
         assert whole == broken
+
+
+def targets_of(dictionary: Dictionary, source: ArraySource) -> ArraySource | None:
+    """What a type is trained towards beside its vectors: the next ones, or others that they decide.
+
+    A transcoder's are the vectors, turned and bent.
+    """
+    rows = source.rows(np.arange(source.n_vectors))
+    if dictionary.reads == "neighbours":
+        return ArraySource(np.roll(rows, -1, axis=0))
+    return ArraySource(np.tanh(rows[:, ::-1])) if dictionary.reads == "target" else None
 
 
 def shaken(build: Build) -> Dictionary:
