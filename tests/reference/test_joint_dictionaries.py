@@ -135,12 +135,14 @@ class TestCrosscoder:
         return found.shares.detach().numpy()[nearest, 0]
 
     @pytest.mark.parametrize(
-        "rule", [{"rule": "batch-topk", "k": 2}, {"rule": "relu", "l1_weight": 0.02}]
+        "rule", [{"rule": "batch-topk", "k": 2}, {"rule": "relu", "l1_weight": 0.05}]
     )
     def test_it_tells_shared_from_specific(self, planted, rule, tmp_path):
         source, atoms = planted
         section = {"type": "crosscoder", "n_features": 10, "widths": (16, 20), **rule}
-        found = trained(section, source, tmp_path)
+        found = trained(
+            section, source, tmp_path, settings=SETTINGS.model_copy(update={"steps": 800})
+        )
         assert recovered(found.part_atoms(0).detach().numpy() + 1e-9, atoms[0][:7]) > 0.85
         share = self.shares_of_planted(found, atoms)
         assert (abs(share[:4] - 0.5) < 0.15).all()

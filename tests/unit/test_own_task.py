@@ -10,9 +10,16 @@ from torch.nn import functional
 from auscult.core.errors import AudioError, ConfigError, UnknownNameError, UserError, WidthError
 from auscult.dictionaries.base import DICTIONARIES, Provenance
 from auscult.dictionaries.own_task import ClassTask, CodecTask, own_task
-from auscult.dictionaries.splicing import levelled, silenced, splice_losses, spliced
+from auscult.dictionaries.splicing import (
+    levelled,
+    silenced,
+    splice_losses,
+    spliced,
+    with_neighbours,
+)
 from auscult.models.base import MODELS, Codec
 from auscult.models.stimulus import harmonic_noise
+from auscult.taps.capture import capture
 from auscult.testing.known_answer import TinyCodec, as_model
 
 
@@ -76,7 +83,7 @@ def test_a_dictionary_that_gives_back_all_costs_a_codec_nothing(codec, tap):
     with torch.no_grad():
         own = task.output(waveform)
         d_in = {"conv.0": 8, "latent": 32, "latent.q": 32, "decoder.up.0": 64}[tap]
-        output = task.output(waveform, {tap: spliced(identity_of(d_in))})
+        output = task.output(waveform, spliced(identity_of(d_in), tap))
         lost = task.loss(output, own)
         silent = task.loss(task.output(waveform, {tap: silenced}), own)
     assert lost.total.item() < 1e-2 < 1 < silent.total.item()
@@ -109,7 +116,7 @@ def test_slopes_pass_the_quantiser_and_reach_the_dictionary_alone(name, tap, d_i
     waveform, task, dictionary = sound_for(model, 1), own_task(model), dictionary_of(d_in)
     with torch.no_grad():
         own = task.output(waveform)
-    task.loss(task.output(waveform, {tap: spliced(dictionary)}), own).total.sum().backward()
+    task.loss(task.output(waveform, spliced(dictionary, tap)), own).total.sum().backward()
     assert all(bool(p.grad.any()) for p in dictionary.parameters())
     assert all(p.grad is None for p in model.module.parameters())
     assert all(p.requires_grad for p in model.module.parameters())
@@ -123,14 +130,14 @@ def test_slopes_are_those_of_differences_where_there_is_no_quantiser():
     waveform, task = sound_for(model, 1), own_task(model)
     dictionary = dictionary_of(4, 6)
     with torch.no_grad():
-        task.output(waveform, {"encoder": spliced(dictionary)})  # the probes of taps are float32
+        task.output(waveform, spliced(dictionary, "encoder"))  # the probes of taps are float32
     model.module.double()
     dictionary.double()
     with torch.no_grad():
         own = task.output(waveform.double())
 
     def lost():
-        output = task.output(waveform.double(), {"encoder": spliced(dictionary)})
+        output = task.output(waveform.double(), spliced(dictionary, "encoder"))
         return task.loss(output, own).total.sum()
 
     lost().backward()
@@ -221,12 +228,12 @@ def test_splice_losses_are_those_of_four_runs(classifier):
     assert lost.model.total.abs().max().item() < 1e-6
     with torch.no_grad():
         own = task.output(waveform)
-        for edit, found in (
-            (spliced(dictionary), lost.dictionary),
-            (silenced, lost.zero),
-            (levelled(mean), lost.mean),
+        for edits, found in (
+            (spliced(dictionary, "conv.0"), lost.dictionary),
+            ({"conv.0": silenced}, lost.zero),
+            ({"conv.0": levelled(mean)}, lost.mean),
         ):
-            expected = task.loss(task.output(waveform, {"conv.0": edit}), own).total
+            expected = task.loss(task.output(waveform, edits), own).total
             torch.testing.assert_close(found.total, expected)
             assert bool((expected > 1e-4).all())
     truth = task.truth(waveform, ["organ", "piano"])
@@ -234,11 +241,60 @@ def test_splice_losses_are_those_of_four_runs(classifier):
     torch.testing.assert_close(worse.model.total, task.loss(own, truth).total)
 
 
+def transcoder_of(d_in, d_out, context=0):
+    cls, params = DICTIONARIES.parse(
+        {"type": "transcoder", "n_features": 6, "k": 6, "d_out": d_out, "skip": True}
+        | {"centre": False, "scale": False},
+        "dictionary",
+    )
+    made = cls.build(params, d_in * (2 * context + 1), 0)
+    made.provenance = Provenance(tap="conv.0", target="norm.0", context=context)
+    return made
+
+
+def test_a_transcoder_speaks_in_place_of_its_target_and_leaves_its_own_tap(classifier):
+    waveform, task = sound_for(classifier, 2), own_task(classifier)
+    norm = classifier.module.blocks[0].norm
+    made = transcoder_of(32, 32, context=1)
+    gain = norm.weight / (norm.running_var + norm.eps).sqrt()
+    with torch.no_grad():
+        # What a batch norm does is linear: the shortcut alone can take its place.
+        made.decoder.zero_()
+        made.skip.copy_(torch.cat([torch.zeros(32, 32), gain.diag(), torch.zeros(32, 32)], 1))
+        made.decoder_bias.copy_(norm.bias - norm.running_mean * gain)
+        own = task.output(waveform)
+        with capture(classifier, ["conv.0", "norm.0"]) as heard:
+            said = task.output(waveform, spliced(made, "conv.0"))
+        torch.testing.assert_close(said, own, rtol=1e-4, atol=1e-4)
+        made.skip.zero_()
+        made.decoder_bias.zero_()
+        with capture(classifier, ["conv.0"]) as again:
+            silent = task.output(waveform, spliced(made, "conv.0"))
+        assert torch.equal(again["conv.0"].values, heard["conv.0"].values)
+        expected = task.output(waveform, {"norm.0": silenced})
+    torch.testing.assert_close(silent, expected)
+    lost = splice_losses(task, "conv.0", made, waveform, torch.zeros(32))
+    torch.testing.assert_close(lost.dictionary.total, lost.zero.total)
+    torch.testing.assert_close(lost.mean.total, lost.zero.total)
+
+
+def test_neighbours_are_put_beside_each_frame_in_time():
+    values = torch.arange(4.0).reshape(1, 4, 1)
+    expected = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 3]]
+    assert with_neighbours(values, 1)[0].tolist() == expected
+
+
+def test_a_transcoder_whose_target_comes_first_is_refused(classifier):
+    made = transcoder_of(32, 32)
+    with pytest.raises(UserError, match=r"norm\.0 speaks before norm\.1"):
+        own_task(classifier).output(sound_for(classifier, 1), spliced(made, "norm.1"))
+
+
 def test_what_cannot_be_spliced_compared_or_known_is_refused(classifier, codec):
     dictionary = dictionary_of(8)
     dictionary.provenance = Provenance(of="generators")
     with pytest.raises(UserError, match="dictionary of generators"):
-        spliced(dictionary)
+        spliced(dictionary, "conv.0")
     waveform, task = sound_for(classifier, 1), own_task(classifier)
     with pytest.raises(WidthError, match="has width 5, the tap has 32"):
         task.output(waveform, {"conv.0": levelled(torch.zeros(5))})

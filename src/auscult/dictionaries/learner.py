@@ -100,9 +100,9 @@ class Learner:
         objective = self._differentiated(x, target)
         losses = {name: float(term.detach()) for name, term in objective.terms.items()}
         if self._extra_losses is not None:
-            for name, extra in self._extra_losses(dictionary, x, step).items():
-                extra.backward()  # type: ignore[no-untyped-call]
-                losses[name] = float(extra.detach())
+            extras = self._extra_losses(dictionary, x, step)
+            torch.stack(list(extras.values())).sum().backward()  # type: ignore[no-untyped-call]
+            losses |= {name: float(extra.detach()) for name, extra in extras.items()}
         if not math.isfinite(sum(losses.values())):
             raise UserError(
                 f"the loss of dictionary {self.name!r} is not finite at step {step + 1}"

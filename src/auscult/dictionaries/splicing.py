@@ -3,6 +3,7 @@
 Everything here makes edits for :func:`auscult.taps.capture.intervene`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,28 +15,83 @@ from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.own_task import OwnTask, TaskLoss
 from auscult.taps.capture import EditFunction
+from auscult.taps.point import TapPoint
 
 Frames = Float[Tensor, "clip frame d_in"]
 
 
-def spliced(dictionary: Dictionary) -> EditFunction:
-    """Replace every response vector by what the dictionary makes of it; gradients pass.
+def spliced(dictionary: Dictionary, tap: str) -> dict[str | TapPoint, EditFunction]:
+    """Have a dictionary say what it makes of a tap; gradients pass.
+
+    Every response vector of the tap is replaced by its reconstruction. A transcoder hears its tap,
+    leaves it as it is, and speaks in place of its target; where a clip ends, the frames that it
+    would read beyond are taken to be like the last one.
+
+    Args:
+        dictionary: Of response vectors.
+        tap: Where its vectors come from; one address, no glob.
 
     Raises:
-        UserError: The dictionary is of generators: a difference has no place in the model.
+        UserError: It is of generators, or of several parts.
     """
-    if dictionary.provenance.of == "generators":
+    provenance = dictionary.provenance
+    if provenance.of == "generators":
         raise UserError(
             "a dictionary of generators cannot be spliced in: it encodes differences of response "
             "vectors, and the tap says response vectors; take one of responses"
         )
+    if dictionary.reads == "parts":
+        raise UserError(
+            "a crosscoder cannot be spliced in: it needs all of its parts before it can give back "
+            "one; take a dictionary of a single tap"
+        )
+    if dictionary.reads != "target":
 
-    def edit(values: Frames, time: TimeBase) -> Frames:
+        def replace(values: Frames, time: TimeBase) -> Frames:
+            del time
+            rebuilt: Tensor = dictionary(values)
+            return rebuilt
+
+        return {tap: replace}
+    return _past(dictionary, tap)
+
+
+def _past(dictionary: Dictionary, tap: str) -> dict[str | TapPoint, EditFunction]:
+    """Edits for a transcoder: remember what goes in, replace what comes out."""
+    heard: list[Tensor] = []
+    target, context = dictionary.provenance.target, dictionary.provenance.context
+    if not target:
+        raise UserError("this transcoder does not say which tap it gives back: set its provenance")
+
+    def hear(values: Frames, time: TimeBase) -> Frames:
         del time
-        rebuilt: Tensor = dictionary(values)
-        return rebuilt
+        heard[:] = [values]
+        return values
 
-    return edit
+    def speak(values: Frames, time: TimeBase) -> Frames:
+        del time
+        if not heard:
+            raise UserError(
+                f"{target} speaks before {tap} does: a transcoder reads what comes first"
+            )
+        said: Tensor = dictionary(with_neighbours(heard.pop(), context))
+        if said.shape != values.shape:
+            raise WidthError(
+                f"the transcoder says {list(said.shape)} at {target}, which says "
+                f"{list(values.shape)} [clip frame d_out]"
+            )
+        return said
+
+    return {tap: hear, target: speak}
+
+
+def with_neighbours(values: Frames, context: int) -> Float[Tensor, "clip frame d_window"]:
+    """Each frame with ``context`` frames on either side, in time, end to end."""
+    if context == 0:
+        return values
+    n = values.shape[1]
+    shifts = [torch.arange(n) + offset for offset in range(-context, context + 1)]
+    return torch.cat([values[:, shift.clamp(0, n - 1)] for shift in shifts], -1)
 
 
 def silenced(values: Frames, time: TimeBase) -> Frames:
@@ -63,8 +119,8 @@ class SpliceLosses:
     Attributes:
         model: As it is; zero where the reference is its own output.
         dictionary: With the dictionary at the tap.
-        zero: With zeros at the tap.
-        mean: With the mean of the training vectors at the tap.
+        zero: With zeros where the dictionary speaks.
+        mean: With the mean of the training vectors there.
     """
 
     model: TaskLoss
@@ -89,7 +145,7 @@ def splice_losses(
         tap: Where the dictionary's vectors come from; one address, no glob.
         dictionary: Of response vectors.
         waveform: Clips at the model's rate.
-        mean: Of the vectors that the dictionary was fitted to.
+        mean: Of the vectors that the dictionary gives back.
         reference: The truth, as :meth:`OwnTask.truth` gives it; None: the model's own output.
 
     Raises:
@@ -98,12 +154,14 @@ def splice_losses(
     own = task.output(waveform)
     against = own if reference is None else reference
 
-    def changed(edit: EditFunction) -> TaskLoss:
-        return task.loss(task.output(waveform, {tap: edit}), against)
+    place = dictionary.provenance.target or tap
+
+    def changed(edits: Mapping[str | TapPoint, EditFunction]) -> TaskLoss:
+        return task.loss(task.output(waveform, edits), against)
 
     return SpliceLosses(
         model=task.loss(own, against),
-        dictionary=changed(spliced(dictionary)),
-        zero=changed(silenced),
-        mean=changed(levelled(mean)),
+        dictionary=changed(spliced(dictionary, tap)),
+        zero=changed({place: silenced}),
+        mean=changed({place: levelled(mean)}),
     )

@@ -85,8 +85,8 @@ class RunContext:
         return store.select([recording.recording_id for recording in side])
 
     def dictionary_names(self, of: DictionaryOf) -> list[str]:
-        """Names of the spec's dictionaries of one kind, in its order."""
-        return [entry.name for entry in self._entries.values() if entry.of == of]
+        """Names of the spec's dictionaries of one kind that every tap has, in its order."""
+        return [entry.name for entry in self._entries.values() if entry.of == of and entry.plain]
 
     def lag(self, name: str) -> int:
         """Frames between the two ends of a dictionary's generators; 0 for response vectors."""

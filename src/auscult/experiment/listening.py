@@ -1,7 +1,7 @@
 """The model, its taps and its sounds under each condition: all that is live while a run goes on."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,7 @@ from auscult.sounds.base import (
     sides_by_label,
     split,
 )
+from auscult.store.reader import ActivationStore
 from auscult.taps.capture import run_capture
 from auscult.taps.point import ResolvedTap, resolve
 from auscult.taps.probe import time_base
@@ -231,6 +232,22 @@ class Listening:
     def hear(self, tap: str, waveform: Tensor, weights: ControlWeights) -> Any:
         """Responses of one tap to a batch of waveforms ``[batch channel time]``."""
         return run_capture(self.model(weights), waveform, [tap])[tap]
+
+
+class TrainingClips:
+    """The clips of a store as batches of sound, decoded again when they are heard.
+
+    Attributes:
+        ids: Of clips of which vectors were kept: none of them is silent.
+    """
+
+    def __init__(self, listening: Listening, condition: Condition, store: ActivationStore) -> None:
+        self._listening, self._condition = listening, condition
+        self.ids = [clip.clip_id for clip in store.clips if clip.n_vectors]
+
+    def waveforms(self, ids: Sequence[str]) -> Tensor:
+        """Some of them as ``[clip channel time]``."""
+        return stacked([self._listening.clip(self._condition, name) for name in ids])
 
 
 def _first(recordings: Any, share: float, most: int) -> list[Recording]:

@@ -3,21 +3,24 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from auscult.analyses.base import BASE, Analysis, Condition, Split
+from auscult.analyses.base import BASE, Analysis, Condition, ControlWeights, Split
 from auscult.blocks import Block, load_blocks
 from auscult.claims import Ledger, ledger_in, write_ledger
 from auscult.core.config import Config
-from auscult.core.errors import StoreError, UnknownNameError
+from auscult.core.errors import ConfigError, StoreError, UnknownNameError
 from auscult.core.manifest import digest_of, digests_below, environment
 from auscult.core.tensors import read_json, write_json
 from auscult.dictionaries.base import Dictionary, Provenance
+from auscult.dictionaries.end_to_end import EndToEnd
+from auscult.dictionaries.own_task import own_task as own_task_of
 from auscult.experiment.context import RunContext
+from auscult.experiment.feeds import check_rates, conditions, feed_of, places
 from auscult.experiment.keep import keep_clips, keep_result
-from auscult.experiment.listening import Listening
+from auscult.experiment.listening import Listening, TrainingClips
 from auscult.experiment.progress import Progress, Silent
 from auscult.experiment.spec import DictionarySpec, Spec, read_spec
 from auscult.experiment.stages import (
@@ -156,11 +159,14 @@ class Experiment:
 
         What is fitted under control conditions is fitted when an analysis asks for it.
         """
-        parts = self.spec.analysis_parts()
-        self.listen([wanted for _, cls, params in parts for wanted in cls.controls(params)])
-        for group in _groups(self.spec.dictionaries):
-            for tap in self.listening.taps:
-                self._fit(BASE, tap.address, group, "train")
+        parts, entries = self.spec.analysis_parts(), self.spec.dictionaries
+        recorded = [tap.address for tap in self.listening.taps]
+        check_rates(entries, recorded, self.listening.times())
+        controls = [wanted for _, cls, params in parts for wanted in cls.controls(params)]
+        self.listen([*conditions(entries), *controls])
+        for group in _groups(entries):
+            for tap in places(group[0], recorded):
+                self._fit(BASE, tap, group, "train")
         answered = [self._analyse(name, cls, params) for name, cls, params in parts]
         self._keep_clips(answered)
 
@@ -213,7 +219,19 @@ class Experiment:
     def _dictionaries(
         self, condition: Condition, tap: str, entry: DictionarySpec, split: Split
     ) -> list[Dictionary]:
-        """Load the dictionaries of one entry of the spec; fit them first where nobody has."""
+        """Load the dictionaries of one entry of the spec; fit them first where nobody has.
+
+        Raises:
+            ConfigError: The entry is not fitted at this tap, or not under other weights.
+        """
+        at = places(entry, [one.address for one in self.listening.taps])
+        if tap not in at:
+            raise ConfigError(f"dictionary {entry.name!r} is of {', '.join(at)}, not of {tap}")
+        if entry.weights and condition != BASE:
+            raise ConfigError(
+                f"dictionary {entry.name!r} is of several weights already: it has no control "
+                f"under {condition}"
+            )
         group = [entry]
         if condition == BASE and split == "train":
             group = self._group(entry)
@@ -241,36 +259,48 @@ class Experiment:
         self, condition: Condition, tap: str, group: list[DictionarySpec], split: Split
     ) -> Stage:
         seeds = {entry.name: self._seeds(condition, entry, split) for entry in group}
-        first = group[0]
-        lag = f" at lag {first.lag}" if first.of == "generators" else ""
+        first, model = group[0], self.listening.model(condition.weights)
         side_of = "" if split == "train" else ", test side"
-        name = f"fit {', '.join(seeds)} to {first.of}{lag} of {tap}, {condition}{side_of}"
+        name = f"fit {', '.join(seeds)} to {_what(first, tap)}, {condition}{side_of}"
         if name in self.fitted:
             return self.fitted[name]
-        sections = {e["name"]: e["section"] for e in self.resolved["dictionaries"]}
+        entries = [e for e in self.resolved["dictionaries"] if e["name"] in seeds]
+        heard = [condition, *conditions([first])]
+
+        def stores(wanted: str, weights: ControlWeights) -> ActivationStore:
+            under = replace(condition, weights=weights)
+            store = ActivationStore.open(self.recorded[under].folder / tap_folder(wanted))
+            sides = self.listening.corpus(under).sides[split]
+            return store.select([recording.recording_id for recording in sides])
+
+        def own_task(entry: DictionarySpec, seed: int) -> EndToEnd | None:
+            if entry.end_to_end is None:
+                return None
+            clips = TrainingClips(self.listening, condition, stores(tap, condition.weights))
+            return EndToEnd(own_task_of(model), tap, entry.end_to_end, clips, seed)
 
         def build(folder: Path) -> None:
-            store = ActivationStore.open(self.recorded[condition].folder / tap_folder(tap))
-            side = [r.recording_id for r in self.listening.corpus(condition).sides[split]]
             provenance = Provenance(
-                model=self.listening.model(condition.weights).name,
+                model=model.name,
                 weights=self.listening.digest(condition.weights),
                 tap=tap,
                 of=first.of,
                 lag=first.lag,
+                time=self.listening.times()[tap],
             )
-            fit(self.spec, store.select(side), group, seeds, provenance, folder, self.progress)
+            feed = feed_of(first, tap, condition.weights, stores)
+            fit(self.spec, feed, group, seeds, provenance, folder, self.progress, own_task)
 
         self.fitted[name] = self._stage(
             name,
             build,
             params={
                 "split": split,
-                "dictionaries": [(e.name, sections[e.name]) for e in group],
+                "dictionaries": entries,
                 "train": self.resolved["train"],
                 "seeds": {name: list(own) for name, own in seeds.items()},
             },
-            inputs=[self.recorded[condition].key],
+            inputs=[self.recorded[one].key for one in dict.fromkeys(heard)],
             resumable=True,
         )
         return self.fitted[name]
@@ -340,11 +370,21 @@ class Experiment:
         }
 
 
+def _what(entry: DictionarySpec, tap: str) -> str:
+    """What a dictionary is fitted to, in words."""
+    lag = f" at lag {entry.lag}" if entry.of == "generators" or entry.reads == "neighbours" else ""
+    taps = " and ".join(entry.taps) or tap
+    over = f" under {' and '.join(entry.weights)} weights" if entry.weights else ""
+    towards = f" to {entry.target}" if entry.target else ""
+    return f"{entry.of}{lag} of {taps}{towards}{over}"
+
+
 def _groups(entries: Sequence[DictionarySpec]) -> list[list[DictionarySpec]]:
     """Dictionaries of the same vectors, which train on one pass."""
-    groups: dict[tuple[str, int], list[DictionarySpec]] = {}
+    groups: dict[tuple[object, ...], list[DictionarySpec]] = {}
     for entry in entries:
-        groups.setdefault((entry.of, entry.lag if entry.of == "generators" else 1), []).append(
-            entry
-        )
+        paired = entry.of == "generators" or entry.reads == "neighbours"
+        joint = (entry.tap, entry.target, entry.context, entry.taps, entry.weights)
+        vectors = (entry.of, entry.lag if paired else 1, entry.reads, *joint)
+        groups.setdefault(vectors, []).append(entry)
     return list(groups.values())

@@ -11,13 +11,16 @@ from auscult.analyses.base import ANALYSES, Analysis
 from auscult.core.config import Config, override, parse, read_toml
 from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.end_to_end import EndToEndSettings
 from auscult.dictionaries.train import TrainSettings
 from auscult.models.base import MODELS, AudioModel, Weights
 from auscult.sounds.base import SOUNDS, SoundSource
 from auscult.store.sampling import Sampling
 
 _WEIGHTS = ("trained", "random", "shuffled")
-_OWN_KEYS = ("name", "of", "lag", "n_seeds")
+_OWN_KEYS = (
+    "name", "of", "lag", "n_seeds", "tap", "target", "context", "taps", "weights", "end_to_end"
+)  # fmt: skip
 
 
 class SplitSpec(Config):
@@ -87,7 +90,22 @@ class DictionarySpec(Config):
     of: Literal["responses", "generators"] = "responses"
     """Response vectors, or differences of successive ones."""
     lag: int = Field(1, ge=1)
-    """Frames between the two response vectors of a generator."""
+    """Frames between the two response vectors of a generator, or of a temporal dictionary."""
+    tap: str | None = None
+    """The one recorded tap that it reads; none: one dictionary for each."""
+    target: str | None = None
+    """The recorded tap that a transcoder gives back."""
+    context: int = Field(0, ge=0)
+    """Frames on either side of each that a transcoder reads as well."""
+    taps: tuple[str, ...] = ()
+    """Recorded taps that a crosscoder puts end to end; none: one tap under several weights."""
+    weights: tuple[Weights, ...] = ()
+    """Weights under which a crosscoder reads the same sounds; none: those that are asked for.
+
+    Sounds under other weights are those of the controls: ``controls.recordings`` says how many.
+    """
+    end_to_end: EndToEndSettings | None = None
+    """Train on the model's own task as well; none: on the vectors alone."""
     n_seeds: int | None = Field(None, ge=1)
     """Train under the first so many seeds only; none: under all."""
     section: dict[str, Any]
@@ -100,6 +118,52 @@ class DictionarySpec(Config):
             return data
         own = {key: data[key] for key in _OWN_KEYS if key in data}
         return {**own, "section": {key: data[key] for key in data if key not in own}}
+
+    @property
+    def reads(self) -> str:
+        """What its type learns from; see :data:`auscult.dictionaries.base.Reads`."""
+        return self.parsed()[0].reads
+
+    @property
+    def plain(self) -> bool:
+        """Whether it encodes the vectors of every recorded tap, so that any analysis can use it."""
+        return self.tap is None and self.reads in ("vectors", "neighbours")
+
+    def check(self) -> None:
+        """Refuse keys that do not go with the type, or with one another.
+
+        Raises:
+            ConfigError: Naming the entry and what to change.
+        """
+        cls, _ = self.parsed()
+        said = f"dictionary {self.name!r} of type {cls.registered_name!r}"
+        parts = len(self.taps or ("one",)) * len(self.weights or ("one",))
+        faults = {
+            "needs a tap to read and a target to give back: tap = …, target = …": (
+                cls.reads == "target" and (self.tap is None or self.target is None)
+            ),
+            "has no target: only a transcoder gives back another tap": (
+                cls.reads != "target" and (self.target is not None or self.context > 0)
+            ),
+            "needs taps = [two or more], or weights = [two or more]": (
+                cls.reads == "parts" and (parts < 2 or self.tap is not None)
+            ),
+            "reads one tap under one set of weights: taps and weights are for a crosscoder": (
+                cls.reads != "parts" and bool(self.taps or self.weights)
+            ),
+            "names a tap, or weights, twice": (
+                len(set(self.taps)) < len(self.taps) or len(set(self.weights)) < len(self.weights)
+            ),
+            "reads response vectors: of = 'generators' does not go with it": (
+                cls.reads != "vectors" and self.of == "generators"
+            ),
+            "cannot be trained end to end: it needs a type that is trained, of response vectors, "
+            "that can take a tap's place": self.end_to_end is not None
+            and (not cls.trainable or self.of == "generators" or cls.reads == "parts"),
+        }
+        for fault, is_so in faults.items():
+            if is_so:
+                raise ConfigError(f"{said} {fault}")
 
     def parsed(self) -> tuple[type[Dictionary], Config]:
         """The class and its checked parameters."""
@@ -163,7 +227,12 @@ class Spec(Config):
         if len(set(names)) < len(names):
             raise ValueError(f"two dictionaries share a name: {', '.join(sorted(names))}")
         for entry in self.dictionaries:
-            entry.parsed()
+            entry.check()
+            if entry.end_to_end is not None and self.clip_seconds is None:
+                raise ConfigError(
+                    f"dictionary {entry.name!r} is trained end to end on batches of clips, which "
+                    "must be equally long: set sounds.clip_seconds"
+                )
         for _, _, params in self.analysis_parts():
             for key in ("dictionary", "archetypes"):
                 asked = getattr(params, key, None)

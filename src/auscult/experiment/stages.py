@@ -1,7 +1,7 @@
 """The stages that touch the model: recording response vectors, and fitting dictionaries to them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import groupby
@@ -16,12 +16,13 @@ from auscult.core.errors import AudioError
 from auscult.core.tensors import write_json
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary, Provenance
+from auscult.dictionaries.learner import ExtraLosses
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
+from auscult.experiment.feeds import Feed
 from auscult.experiment.listening import Listening, stacked
 from auscult.experiment.progress import Progress, ticker
 from auscult.experiment.spec import DictionarySpec, Spec
 from auscult.sounds.base import Recording, SoundClip, SoundSource, silence_mask
-from auscult.store.reader import ActivationStore
 from auscult.store.writer import StoreWriter
 from auscult.taps.capture import run_capture
 
@@ -149,26 +150,31 @@ def valid_frames(
 
 def fit(
     spec: Spec,
-    store: ActivationStore,
+    feed: Feed,
     entries: list[DictionarySpec],
     seeds: Mapping[str, tuple[int, ...]],
     provenance: Provenance,
     folder: Path,
     progress: Progress,
+    own_task: Callable[[DictionarySpec, int], ExtraLosses | None],
 ) -> None:
     """Fit the dictionaries of one kind of vector.
 
-    All seeds side by side on one pass over the data.
+    All seeds side by side on one pass over the data. ``own_task`` gives what is trained on beside
+    the vectors, for an entry and a seed.
     """
-    entry = entries[0]
-    source: Any = store if entry.of == "responses" else store.generators(entry.lag)
+    source, targets = feed.source, feed.targets
     jobs = []
     for which in entries:
         cls, params = which.parsed()
+        told = params.model_copy(update=feed.settings(cls.reads))
+        wanted = targets.statistics if targets is not None and cls.reads == "target" else None
+        local = 1.0 if which.end_to_end is None else which.end_to_end.local_weight
         for seed in seeds[which.name]:
-            built = cls.build(params, source.d_in, seed, source.statistics)
-            built.provenance = replace(provenance, time=store.time)
-            jobs.append(TrainingJob(built, f"{_slug(which.name)}-seed-{seed}", seed))
+            built = cls.build(told, source.d_in, seed, source.statistics, wanted)
+            built.provenance = replace(provenance, **feed.provenance)
+            name, extra = f"{_slug(which.name)}-seed-{seed}", own_task(which, seed)
+            jobs.append(TrainingJob(built, name, seed, extra, local))
     settings = TrainSettings(**spec.train.model_dump(exclude={"seeds"}))
     trained = train(
         jobs,
@@ -176,6 +182,7 @@ def fit(
         settings,
         folder / "training",
         lambda done, total: progress.advance(done / max(total, 1)),
+        targets,
     )
     for job, dictionary in zip(jobs, trained, strict=True):
         dictionary.save(folder / "dictionaries" / job.name)
