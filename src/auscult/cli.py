@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from auscult.cli_hub import bundle, pull, push
 from auscult.core.errors import AuscultError, UserError, suggestion
 
 app = typer.Typer(
@@ -236,6 +237,10 @@ def convert(
     from auscult.dictionaries.exchange import convert as turn
 
     typer.echo(turn(folder, to, out))
+
+
+for _word in (push, pull, bundle):
+    app.command()(_word)
 
 
 class _Bars:

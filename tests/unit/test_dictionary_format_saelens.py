@@ -201,3 +201,54 @@ class TestWhereItCameFrom:
         copied("topk", tmp_path, metadata={"sae_lens_version": "6.0.0", "audio": audio})
         with pytest.raises(CheckpointError, match=r"metadata\.audio .* is damaged"):
             load_saelens(tmp_path)
+
+
+class TestTranscoders:
+    @staticmethod
+    def made(**settings):
+        section = {"type": "transcoder", "rule": "relu", "n_features": 7, "d_out": 3, **settings}
+        cls, params = DICTIONARIES.parse(section, "here")
+        rng = np.random.default_rng(0)
+        x = ArraySource((3.0 + 5.0 * rng.standard_normal((200, 4))).astype(np.float32))
+        y = ArraySource((0.3 * rng.standard_normal((200, 3)) - 4.0).astype(np.float32))
+        dictionary = cls.build(params, 4, 0, x.statistics, y.statistics)
+        torch.manual_seed(0)
+        for parameter in dictionary.parameters():
+            parameter.data += 0.1 * torch.randn_like(parameter)
+        return dictionary.requires_grad_(False), torch.from_numpy(x.rows(np.arange(50)))
+
+    @pytest.mark.parametrize("skip", [False, True])
+    def test_the_tensors_do_on_raw_vectors_what_saelens_computes(self, tmp_path, skip):
+        mine, x = self.made(skip=skip)
+        mine.save(tmp_path)
+        cfg = json.loads((tmp_path / "cfg.json").read_text())
+        assert cfg["architecture"] == ("skip_transcoder" if skip else "transcoder")
+        assert cfg["apply_b_dec_to_input"] is False
+        assert cfg["d_out"] == 3
+        w = load_file(tmp_path / "sae_weights.safetensors")
+        acts = (x @ w["W_enc"] + w["b_enc"]).relu()
+        y = acts @ w["W_dec"] + w["b_dec"] + (x @ w["W_skip"].T if skip else 0.0)
+        torch.testing.assert_close(acts, mine.encode(x), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(y, mine(x), rtol=1e-4, atol=1e-4)
+        assert (acts > 0).any()
+
+    @pytest.mark.parametrize("skip", [False, True])
+    def test_a_transcoder_survives_the_way_there_and_back(self, tmp_path, skip):
+        mine, x = self.made(skip=skip)
+        save_saelens(mine, tmp_path)
+        came = load_saelens(tmp_path)
+        torch.testing.assert_close(came(x), mine(x), rtol=1e-4, atol=1e-4)
+        assert came.d_out == 3
+
+    def test_a_bias_of_the_output_is_never_taken_from_the_input(self, tmp_path):
+        mine, _ = self.made()
+        save_saelens(mine, tmp_path)
+        cfg = json.loads((tmp_path / "cfg.json").read_text())
+        (tmp_path / "cfg.json").write_text(json.dumps(cfg | {"apply_b_dec_to_input": True}))
+        with pytest.raises(CheckpointError, match="set apply_b_dec_to_input to false"):
+            load_saelens(tmp_path)
+
+    def test_a_number_of_features_has_no_place_there(self, tmp_path):
+        mine, _ = self.made(rule="topk", k=2)
+        with pytest.raises(StoreError, match="SAELens has no encoding rule"):
+            save_saelens(mine, tmp_path)

@@ -38,7 +38,7 @@ def copied(folder, **changes):
     return tensors
 
 
-@pytest.mark.parametrize("case", ["encoder.3", "square", "expanded"])
+@pytest.mark.parametrize("case", ["encoder.3", "square", "expanded", "transcoder", "skip"])
 def test_activations_and_reconstructions_are_those_of_sparsify(case):
     expected = load_file(GOLDEN / case / "expected.safetensors")
     dictionary = Dictionary.load(GOLDEN / case)
@@ -53,8 +53,7 @@ def test_the_name_of_the_hook_point_is_the_tap():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"transcode": True}, "trained with transcode"),
-        ({"skip_connection": True}, "trained with skip_connection"),
+        ({"skip_connection": True}, "gives back its own input"),
         ({"signed": True}, "trained with signed"),
         ({"activation": "groupmax"}, "'groupmax'; only 'topk'"),
         ({"k": None}, "lacks k"),
@@ -122,3 +121,35 @@ def test_a_damaged_note_of_ours_is_named(tmp_path):
     copied(tmp_path, auscult={"model": "m"})
     with pytest.raises(StoreError, match=r"the key auscult in .* is damaged"):
         load_sparsify(tmp_path)
+
+
+def transcoder(**settings):
+    made = DICTIONARIES.parse({"type": "transcoder", "n_features": 7, "k": 3, **settings}, "here")
+    cls, params = made
+    statistics = ArraySource(VALUES).statistics
+    other = ArraySource(VALUES[:, ::-1] * 0.3 - 4.0).statistics
+    dictionary = cls.build(params, 5, 0, statistics, other)
+    torch.manual_seed(0)
+    for parameter in dictionary.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return dictionary.requires_grad_(False)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_transcoder_survives_the_way_there_and_back(tmp_path, skip):
+    mine = transcoder(skip=skip)
+    mine.provenance = Provenance(tap="conv.0", target="act.0", context=1)
+    save_sparsify(mine, tmp_path)
+    came = load_sparsify(tmp_path)
+    assert_close(came.encode(X), mine.encode(X), rtol=1e-4, atol=1e-4)
+    assert_close(came(X), mine(X), rtol=1e-4, atol=1e-4)
+    assert came.provenance == mine.provenance
+    assert json.loads((tmp_path / "cfg.json").read_text())["transcode"] is True
+
+
+@pytest.mark.parametrize("settings", [{"rule": "relu"}, {"d_out": 3}])
+def test_a_transcoder_that_sparsify_cannot_say_is_refused(tmp_path, settings):
+    cls, params = DICTIONARIES.parse({"type": "transcoder", "n_features": 7, **settings}, "here")
+    mine = cls.build(params, 5, 0, ArraySource(VALUES).statistics)
+    with pytest.raises(StoreError, match="knows only transcoders with a top-k"):
+        save_sparsify(mine, tmp_path)

@@ -102,6 +102,8 @@ class TestSharedFolder:
             "tap": "conv.0",
             "of": "generators",
             "lag": 3,
+            "target": "",
+            "context": 0,
             "sample_rate": 24_000,
             "frame_rate": 75.0,
             "hop": "320",
@@ -199,12 +201,12 @@ class TestDamage:
             Dictionary.load(folder)
 
     def test_another_format_is_refused(self, folder):
-        self.change(folder, format=2)
-        with pytest.raises(CheckpointError, match="format 2"):
+        self.change(folder, format=1)
+        with pytest.raises(CheckpointError, match="format 1"):
             Dictionary.load(folder)
 
     def test_missing_settings_are_damage(self, folder):
-        (folder / "auscult.json").write_text('{"format": 1}')
+        (folder / "auscult.json").write_text('{"format": 2}')
         with pytest.raises(StoreError, match="'type' is missing"):
             Dictionary.load(folder)
 

@@ -92,11 +92,14 @@ class SaeLensForm:
         tensors: ``W_dec``, ``b_dec`` and what else its rule has: ``W_enc``, ``b_enc``,
             ``threshold``, …
         settings: Further keys of its ``cfg.json``.
+        input_bias: Whether ``b_dec`` is subtracted from the input; a transcoder's is of another
+            width.
     """
 
     architecture: str
     tensors: Mapping[str, Tensor]
     settings: Mapping[str, Any]
+    input_bias: bool = True
 
 
 class Dictionary(nn.Module, ABC):
@@ -228,9 +231,14 @@ class Dictionary(nn.Module, ABC):
         vectors = self.reconstruct(acts.reshape(-1, self.n_features))
         return self.undo(vectors).reshape(*acts.shape[:-1], self.d_out)
 
+    @property
+    def output(self) -> Preprocessing:
+        """Preprocessing of what is given back: that of the vectors, but for a transcoder."""
+        return self.preprocess
+
     def undo(self, vectors: Float[Tensor, "n d_out"]) -> Float[Tensor, "n d_out"]:
         """Back to the units of what is given back; the inverse of :meth:`preprocess_target`."""
-        restored: Tensor = self.preprocess.undo(vectors)
+        restored: Tensor = self.output.undo(vectors)
         return restored
 
     def rebuild(

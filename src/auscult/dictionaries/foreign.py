@@ -33,6 +33,13 @@ _STATE = {
     "r_mag": "magnitude_log_scale",
     "threshold": "running.threshold",
 }
+_TRANSCODER = {
+    "W_enc": "encoder",
+    "b_enc": "encoder_bias",
+    "W_dec": "decoder",
+    "b_dec": "decoder_bias",
+    "W_skip": "skip",
+}
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -152,6 +159,27 @@ def filled(
     arrays = {
         name: np.asarray(state.get(name, untouched).numpy(), order="C")
         for name, untouched in blank_state.items()
+    }
+    return restore(dictionary, arrays, provenance, f"{where}")
+
+
+def filled_transcoder(
+    dictionary: Dictionary,
+    tensors: Mapping[str, Tensor],
+    provenance: Provenance,
+    where: Path,
+) -> Dictionary:
+    """Put a transcoder's tensors, with SAELens' names and layout, into a dictionary.
+
+    Raises:
+        CheckpointError: A shape is not what the settings say.
+    """
+    dtype = torch.float64 if _double(tensors) else torch.float32
+    own = {_TRANSCODER[name]: tensor.to(dtype) for name, tensor in tensors.items()}
+    own["encoder"] = own["encoder"].t()
+    arrays = {
+        name: np.asarray(own.get(name, untouched).numpy(), order="C")
+        for name, untouched in dictionary.to(dtype).state_dict().items()
     }
     return restore(dictionary, arrays, provenance, f"{where}")
 

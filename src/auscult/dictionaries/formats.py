@@ -135,14 +135,22 @@ def folded(dictionary: Dictionary, form: SaeLensForm) -> dict[str, np.ndarray]:
     With ``v = s (x - μ)``: ``W_enc ← s W_enc``, ``W_dec ← W_dec / s``, ``b_dec ← b_dec / s + μ``,
     and activations, ``b_enc``, thresholds and the tensors of a gate stay. SAELens subtracts
     ``b_dec`` from its input, so ``(x - b_dec) W_enc`` becomes ``(v - b_dec_before) W_enc_before``.
+    Where it does not, ``b_enc ← b_enc - s μ W_enc``. A transcoder's output has a scale ``t`` and a
+    mean of its own, which take the places of s and μ on that side; ``W_skip ← W_skip s / t``, and
+    its share of the mean leaves ``b_dec``.
     """
-    mean = dictionary.preprocess.mean.double()
-    scale = dictionary.preprocess.scale.double()
+    given, back = dictionary.preprocess, dictionary.output
+    mean, scale = given.mean.double(), given.scale.double()
     after: dict[str, Tensor] = {name: tensor.double() for name, tensor in form.tensors.items()}
     if "W_enc" in after:
         after["W_enc"] = after["W_enc"] * scale
-    after["W_dec"] = after["W_dec"] / scale
-    after["b_dec"] = after["b_dec"] / scale + mean
+        if not form.input_bias:
+            after["b_enc"] = after["b_enc"] - mean @ after["W_enc"]
+    after["W_dec"] = after["W_dec"] / back.scale.double()
+    after["b_dec"] = after["b_dec"] / back.scale.double() + back.mean.double()
+    if "W_skip" in after:
+        after["W_skip"] = after["W_skip"] * scale / back.scale.double()
+        after["b_dec"] = after["b_dec"] - after["W_skip"] @ mean
     dtype = dictionary.preprocess.mean.dtype
     return {name: np.asarray(t.to(dtype).cpu().numpy(), order="C") for name, t in after.items()}
 
@@ -169,7 +177,7 @@ def saelens_settings(
         "d_sae": dictionary.n_features,
         "dtype": dtype,
         "device": "cpu",
-        "apply_b_dec_to_input": True,
+        "apply_b_dec_to_input": form is None or form.input_bias,
         "normalize_activations": "none",
         "reshape_activations": "none",
         **(form.settings if form else {}),

@@ -6,8 +6,10 @@ architecture            becomes                         written from
 ``standard``            ``relu``                        ``relu``
 ``topk``, ``abstopk``   ``topk``                        ``topk``, and tied types with a k
 ``jumprelu``            ``jump-relu``                   ``jump-relu``, ``batch-topk``,
-                                                        ``matryoshka``
+                                                        ``matryoshka``, ``temporal``
 ``gated``               ``gated``                       ``gated``
+``transcoder``,         ``transcoder`` with a penalty   ``transcoder`` with a penalty
+``skip_transcoder``
 ======================  ==============================  ===================================
 
 SAELens itself saves BatchTopK and Matryoshka for use as ``jumprelu``, with one threshold for all
@@ -28,6 +30,7 @@ from auscult.dictionaries.foreign import (
     expect_names,
     expect_settings,
     filled,
+    filled_transcoder,
     read_settings,
     read_weights,
     shared_form,
@@ -37,6 +40,7 @@ from auscult.dictionaries.gated import GatedDictionary
 from auscult.dictionaries.jump_relu import JumpReluDictionary
 from auscult.dictionaries.relu import ReluDictionary
 from auscult.dictionaries.topk import TopKDictionary
+from auscult.dictionaries.transcoder import TranscoderDictionary
 
 CFG, WEIGHTS = "cfg.json", "sae_weights.safetensors"
 
@@ -48,6 +52,8 @@ _TENSORS = {
     "abstopk": _COMMON,
     "jumprelu": (*_COMMON, "threshold"),
     "gated": ("W_enc", "b_gate", "b_mag", "r_mag", "W_dec", "b_dec"),
+    "transcoder": _COMMON,
+    "skip_transcoder": (*_COMMON, "W_skip"),
 }
 _WRITTEN = (*_TENSORS, "matching_pursuit")
 _TIME = ("sample_rate", "hop", "offset", "span", "unbounded_past", "global")
@@ -55,7 +61,7 @@ _TRAINING = ("batchtopk", "matryoshka_batchtopk")
 
 
 def load_saelens(folder: Path) -> Dictionary:
-    """Read a SAELens 6 folder with architecture standard, topk, abstopk, jumprelu or gated.
+    """Read a SAELens 6 folder of one of the architectures above.
 
     What its settings leave open is refused, never guessed: features differ wholly with the wrong
     ``apply_b_dec_to_input``. Where features are ranked by activation times length of the atom
@@ -71,6 +77,8 @@ def load_saelens(folder: Path) -> Dictionary:
     dictionary = _blank(cfg, folder)
     expect_names(tensors, _TENSORS[cfg["architecture"]], folder)
     input_bias = bool(cfg["apply_b_dec_to_input"])
+    if isinstance(dictionary, TranscoderDictionary):
+        return filled_transcoder(dictionary, tensors, _provenance(cfg, folder), folder)
     filled(dictionary, tensors, _provenance(cfg, folder), folder, input_bias=input_bias)
     if isinstance(dictionary, TopKDictionary) and cfg.get("rescale_acts_by_decoder_norm", False):
         dictionary.linear.fold_row_norms()
@@ -121,6 +129,15 @@ def _blank(cfg: Mapping[str, Any], folder: Path) -> Dictionary:
         return blank(JumpReluDictionary, d_in, n_features, path)
     if architecture == "gated":
         return blank(GatedDictionary, d_in, n_features, path)
+    if architecture in ("transcoder", "skip_transcoder"):
+        if cfg["apply_b_dec_to_input"]:
+            raise CheckpointError(
+                f"{path} subtracts the output's bias from the input of a transcoder, which are of "
+                "two taps: set apply_b_dec_to_input to false"
+            )
+        skip, d_out = architecture == "skip_transcoder", count(cfg, "d_out", path)
+        said = {"rule": "relu", "skip": skip, "d_out": d_out}
+        return blank(TranscoderDictionary, d_in, n_features, path, **said)
     k, signed = count(cfg, "k", path), architecture == "abstopk"
     return blank(TopKDictionary, d_in, n_features, path, k=k, signed=signed)
 

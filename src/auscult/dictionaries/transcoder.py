@@ -123,10 +123,10 @@ class TranscoderDictionary(Dictionary):
         """``ŷ`` without the shortcut."""
         return torch.addmm(self.decoder_bias, acts, self.decoder)
 
-    def undo(self, vectors: Float[Tensor, "n d_out"]) -> Float[Tensor, "n d_out"]:
-        """To the units of the target."""
-        restored: Tensor = self.target.undo(vectors)
-        return restored
+    @property
+    def output(self) -> Preprocessing:
+        """That of the target."""
+        return self.target
 
     def preprocess_target(self, target: Float[Tensor, "n d_out"]) -> Float[Tensor, "n d_out"]:
         """By the statistics of the target.
@@ -203,8 +203,10 @@ class TranscoderDictionary(Dictionary):
 
     def saelens(self) -> SaeLensForm | None:
         """SAELens' ``transcoder`` and ``skip_transcoder``; it has none with a top-k."""
-        if self.params.rule == "topk":
-            return None
+        return self.form() if self.params.rule == "relu" else None
+
+    def form(self) -> SaeLensForm:
+        """Its tensors under SAELens' names, whatever the rule."""
         tensors = {
             "W_enc": self.encoder.detach().T,
             "b_enc": self.encoder_bias.detach(),
@@ -214,4 +216,4 @@ class TranscoderDictionary(Dictionary):
         if self.params.skip:
             tensors["W_skip"] = self.skip.detach()
         architecture = "skip_transcoder" if self.params.skip else "transcoder"
-        return SaeLensForm(architecture, tensors, {"d_out": self.d_out})
+        return SaeLensForm(architecture, tensors, {"d_out": self.d_out}, input_bias=False)

@@ -63,10 +63,12 @@ def encoded(module, x):
     """Dense activations and the reconstruction from them, whatever the package calls them."""
     found = module.encode(x)
     if isinstance(found, torch.Tensor):
-        return found, module.decode(found)
+        past = 0.0 if getattr(module, "W_skip", None) is None else x @ module.W_skip.T
+        return found, module.decode(found) + past
     acts = torch.zeros(len(x), module.num_latents, dtype=x.dtype)
     acts.scatter_(1, found.top_indices, found.top_acts)
-    return acts, module.decode(found.top_acts, found.top_indices)
+    estimate = module.decode(found.top_acts, found.top_indices)
+    return acts, estimate if module.W_skip is None else estimate + x @ module.W_skip.mT
 
 
 def write_saelens(root):
@@ -91,6 +93,13 @@ def write_saelens(root):
         randomise(sae, rng)
         if name == "jumprelu":
             sae.threshold.data[:2] = torch.tensor([0.0, -0.5])
+        sae.save_model(root / name)
+        expect(root / name, sae_lens.SAE.load_from_disk(root / name), numbers(rng, 5, D_IN))
+    for n, (name, cls) in enumerate({"transcoder": "Transcoder", "skip": "SkipTranscoder"}.items()):
+        cfg = getattr(sae_lens, f"{cls}Config")(**size, d_out=3, apply_b_dec_to_input=False)
+        sae = getattr(sae_lens, cls)(cfg)
+        rng = np.random.default_rng(80 + n)
+        randomise(sae, rng)
         sae.save_model(root / name)
         expect(root / name, sae_lens.SAE.load_from_disk(root / name), numbers(rng, 5, D_IN))
     for cls in ("BatchTopK", "MatryoshkaBatchTopK"):
@@ -144,6 +153,8 @@ def write_sparsify(root):
         "encoder.3": {"num_latents": N_FEATURES, "k": 2},
         "square": {"num_latents": D_IN, "k": 2, "normalize_decoder": False},
         "expanded": {"expansion_factor": 2, "k": 2, "multi_topk": True},
+        "transcoder": {"num_latents": N_FEATURES, "k": 2, "transcode": True},
+        "skip": {"num_latents": N_FEATURES, "k": 2, "transcode": True, "skip_connection": True},
     }
     for n, (name, settings) in enumerate(cases.items()):
         rng = np.random.default_rng(40 + n)
@@ -193,15 +204,22 @@ def export(root):
     rng = np.random.default_rng(60)
     values = (3.0 + 5.0 * rng.standard_normal((300, D_IN))).astype(np.float32)
     source = ArraySource(values)
-    for name in DICTIONARIES.names():
+    cases = [(name, name, {}) for name in DICTIONARIES.names()]
+    cases += [
+        ("transcoder-relu", "transcoder", {"rule": "relu"}),
+        ("transcoder-relu-skip", "transcoder", {"rule": "relu", "skip": True}),
+        ("transcoder-skip", "transcoder", {"skip": True}),
+    ]
+    for title, name, settings in cases:
         for plain in (False, True):
             section = {"type": name, "n_features": D_IN if name in ("pca", "ica") else N_FEATURES}
+            section |= settings
             section |= {"centre": False, "scale": False} if plain else {}
             cls = DICTIONARIES.get(name)
             section |= {"k": 2} if "k" in cls.Params.model_fields and name != "kmeans" else {}
             section |= {"n_candidates": 8} if name == "archetypal" else {}
             _, params = DICTIONARIES.parse(section, "recipe")
-            dictionary = cls.build(params, D_IN, 0, source.statistics)
+            dictionary = cls.build(params, D_IN, 0, source.statistics, source.statistics)
             if dictionary.trainable:
                 dictionary.prepare(source, rng)
                 with torch.no_grad():
@@ -211,7 +229,7 @@ def export(root):
                     dictionary.running.threshold.fill_(0.3)
             else:
                 dictionary.fit_from(source, rng)
-            case = f"{name}-plain" if plain else name
+            case = f"{title}-plain" if plain else title
             dictionary.save(root / "native" / case)
             x = torch.from_numpy(values[:40])
             for package in DISTRIBUTIONS:
@@ -222,7 +240,7 @@ def export(root):
                     continue
                 with torch.no_grad():
                     acts = dictionary.encode(x)
-                    arrays = {"x": x, "acts": acts, "estimate": dictionary.decode(acts)}
+                    arrays = {"x": x, "acts": acts, "estimate": dictionary.rebuild(x, acts)}
                 save_file(arrays, root / package / case / "expected.safetensors")
 
 
