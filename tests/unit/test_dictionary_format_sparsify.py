@@ -149,7 +149,8 @@ def test_a_transcoder_survives_the_way_there_and_back(tmp_path, skip):
 
 @pytest.mark.parametrize("settings", [{"rule": "relu"}, {"d_out": 3}])
 def test_a_transcoder_that_sparsify_cannot_say_is_refused(tmp_path, settings):
-    cls, params = DICTIONARIES.parse({"type": "transcoder", "n_features": 7, **settings}, "here")
+    section = {"type": "transcoder", "n_features": 7, "k": 3, **settings}
+    cls, params = DICTIONARIES.parse(section, "here")
     mine = cls.build(params, 5, 0, ArraySource(VALUES).statistics)
     with pytest.raises(StoreError, match="knows only transcoders with a top-k"):
         save_sparsify(mine, tmp_path)
