@@ -29,6 +29,8 @@ TYPES = {
     "gated-plain-input": "gated",
     "batchtopk": "jump-relu",
     "matryoshkabatchtopk": "jump-relu",
+    "transcoder": "transcoder",
+    "skip": "transcoder",
 }
 WRITTEN = ("relu", "topk", "jump-relu", "gated", "batch-topk", "matryoshka")
 VALUES = (3.0 + 5.0 * np.random.default_rng(0).standard_normal((200, 5))).astype(np.float32)

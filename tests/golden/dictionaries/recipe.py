@@ -9,6 +9,8 @@ and, where auscult is installed:
 
     python recipe.py export FOLDER          writes dictionaries of every type for all packages
 
+Or all of it at once: ``tests/reference/test_real_packages.py``.
+
 Each case holds the package's files and ``expected.safetensors``: vectors ``x``, and the activations
 and reconstructions that the writer's own code computes from them. A silent end is success.
 """
