@@ -108,6 +108,11 @@ class TestPatch(EditContract):
         super().test_the_model_is_restored(values)
 
 
+class TestGain(EditContract):
+    name = "gain"
+    params = {"channels": [1, 4], "around": [[0.5, -2.0]]}
+
+
 class TestSteer(EditContract):
     name = "steer"
     params = {"direction": DIRECTION}

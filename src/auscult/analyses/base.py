@@ -5,7 +5,7 @@ And how to show it.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -212,6 +212,25 @@ class ClipSound:
     labels: Mapping[str, str | float]
 
 
+@dataclass(frozen=True)
+class ClipBatch:
+    """Clips of one length, ready for the model.
+
+    Attributes:
+        waveform: ``[clip channel time]`` at the model's rate; zeros behind what a clip holds.
+        clip_ids: Of each.
+        recording_ids: Of each.
+        n_valid: Samples of each before the zeros.
+        labels: What is known about each.
+    """
+
+    waveform: np.ndarray
+    clip_ids: tuple[str, ...]
+    recording_ids: tuple[str, ...]
+    n_valid: tuple[int, ...]
+    labels: tuple[Mapping[str, str | float], ...]
+
+
 @runtime_checkable
 class Context(Protocol):
     """What an analysis may ask of an experiment.
@@ -267,6 +286,10 @@ class Context(Protocol):
 
     def clip_ids(self, split: Split = "test", condition: Condition = BASE) -> list[str]:
         """Ids of the clips of one side of the split, in order."""
+        ...
+
+    def batches(self, split: Split, condition: Condition = BASE) -> Iterator[ClipBatch]:
+        """The clips of one side of the split in order, for whoever runs the model over all."""
         ...
 
     def sound(self, clip_id: str, condition: Condition = BASE) -> ClipSound:

@@ -1,6 +1,6 @@
 """What analyses ask of a running experiment; see :class:`auscult.analyses.base.Context`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 
 from auscult.analyses.base import (
     BASE,
+    ClipBatch,
     ClipSound,
     Condition,
     ControlWeights,
@@ -22,7 +23,7 @@ from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary
 from auscult.experiment.listening import Listening, stacked
 from auscult.experiment.spec import DictionarySpec
-from auscult.experiment.stages import tap_folder
+from auscult.experiment.stages import batched, tap_folder
 from auscult.models.base import AudioModel
 from auscult.store.reader import ActivationStore
 
@@ -122,6 +123,18 @@ class RunContext:
         side = {r.recording_id for r in self._listening.corpus(condition).sides[split]}
         store = self.store(self.taps[0], condition)
         return [clip.clip_id for clip in store.clips if clip.recording_id in side]
+
+    def batches(self, split: Split, condition: Condition = BASE) -> Iterator[ClipBatch]:
+        """The clips of one side of the split in order, as many at a time as are recorded."""
+        clips = self._listening.clips(condition, split)
+        for batch in batched(clips, self._listening.spec.record.batch_clips):
+            yield ClipBatch(
+                stacked(batch).numpy(),
+                tuple(clip.clip_id for clip in batch),
+                tuple(clip.recording_id for clip in batch),
+                tuple(clip.n_valid for clip in batch),
+                tuple(clip.labels for clip in batch),
+            )
 
     def sound(self, clip_id: str, condition: Condition = BASE) -> ClipSound:
         """The sound of one clip, decoded again from its source."""

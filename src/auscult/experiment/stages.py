@@ -79,7 +79,7 @@ def record(listening: Listening, condition: Condition, folder: Path, progress: P
     with ExitStack() as open_writers:
         for writer in writers.values():
             open_writers.callback(writer.close)
-        for batch in _batches(listening.clips(condition), spec.record.batch_clips):
+        for batch in batched(listening.clips(condition), spec.record.batch_clips):
             seen.update(clip.recording_id for clip in batch)
             missing = [
                 [c.clip_id for c in batch if c.clip_id not in writers[tap].done] for tap in taps
@@ -100,7 +100,7 @@ def _widths(listening: Listening, condition: Condition, taps: list[str]) -> dict
     return {tap: heard[tap].d_in for tap in taps}
 
 
-def _batches(clips: Iterator[SoundClip], size: int) -> Iterator[list[SoundClip]]:
+def batched(clips: Iterator[SoundClip], size: int) -> Iterator[list[SoundClip]]:
     """Consecutive clips of one length, at most ``size`` at a time."""
     for _, same in groupby(clips, key=lambda clip: clip.audio.n_samples):
         batch: list[SoundClip] = []

@@ -11,6 +11,7 @@ from typing import Any
 from auscult.core.config import override, read_toml
 from auscult.core.errors import ConfigError, UnknownNameError, UserError
 from auscult.experiment.first_layer_spec import PRESETS, clip_seconds, first_layer_values
+from auscult.experiment.neurons_spec import neurons_values
 from auscult.experiment.spec import model_part, read_spec
 from auscult.models.base import MODELS, AudioModel
 from auscult.sounds.base import SOUNDS
@@ -30,7 +31,8 @@ class Start:
     """What a new spec is to ask.
 
     Attributes:
-        template: ``first-layer``, ``architecture``, or any other name for the general study.
+        template: ``first-layer``, ``architecture``, ``neurons``, or any other name for the general
+            study.
         model: A registered type, or ``FILE.py:FACTORY``.
         sounds: A folder, or a registered source.
         name: Of the file and the study; the template's when empty.
@@ -59,7 +61,8 @@ def write_start(start: Start, folder: Path, force: bool) -> Path:
 
     Raises:
         UserError: The file exists, or the name is not a plain file name.
-        TapError: A first-layer study of a model without a convolution on the waveform.
+        TapError: A first-layer study of a model without a convolution on the waveform, or one of
+            neurons where none can be found.
         ConfigError: The written spec would be refused; the reason is the spec reader's.
     """
     name = start.name or start.template
@@ -91,6 +94,9 @@ def _filled(start: Start, name: str) -> str:
         values |= first_layer_values(build_model(section), start.preset, start.taps)
     if start.template == "architecture":
         values["SECONDS"] = str(clip_seconds(build_model(section)))
+    if start.template == "neurons":
+        sounds = _sound_section(start.sounds)
+        values |= neurons_values(build_model(section), sounds, start.taps)
     text = template.read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)

@@ -156,6 +156,10 @@ class PlantedContext:
     def advance(self, share: float) -> None:
         """Nobody is told."""
 
+    def batches(self, split: Split, condition: Condition = BASE) -> Any:
+        """There are no sounds."""
+        raise InvariantError(f"the {split} side of {condition} has no sounds")
+
     def model(self, weights: Any = "trained") -> Any:
         """There is none."""
         raise InvariantError(f"nothing was planted by a model of {weights} weights")
