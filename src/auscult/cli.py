@@ -30,7 +30,9 @@ Assignments = Annotated[
 def init(
     study: Annotated[
         str,
-        typer.Argument(help="What to ask: first-layer, architecture, or a general study's name."),
+        typer.Argument(
+            help="What to ask: first-layer, dictionaries, architecture, or a general study's name."
+        ),
     ],
     model: Annotated[
         str, typer.Option(help="A model's type, or FILE.py:FACTORY for a model of your own.")

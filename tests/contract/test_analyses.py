@@ -56,6 +56,9 @@ SMALL = {
         "n_contexts": 12,
         "n_frames": 16,
     },
+    "dictionary-loss": {"n_clips": 2, "n_resamples": 100},
+    "dictionary-probing": {"ks": [1], "most_frames": 100, "n_resamples": 100},
+    "dictionary-recovery": {"n_recipes": 1, "steps": 5, "n_vectors": 1000},
 }
 NAMES = [name for name in ANALYSES.names() if not name.startswith("example")]
 DICTIONARIES = [

@@ -2,86 +2,20 @@
 
 import json
 
-import numpy as np
 import pytest
-import torch
 
 from auscult.analyses.dictionary_quality import DictionaryQuality, DictionaryQualityParams
 from auscult.analyses.lineup import Entry, at_l0, beside, lacking
 from auscult.analyses.standing import Asked, measure_entries
-from auscult.core.timebase import TimeBase
 from auscult.dictionaries.random import RandomDictionary
-from auscult.dictionaries.topk import TopKDictionary
 from auscult.experiment.run import Run, run
-from auscult.store.reader import ActivationStore
-from auscult.store.sampling import Sampling
-from auscult.store.writer import StoreWriter
-from auscult.testing.planted import PlantedContext
 from tests.e2e.conftest import tiny_spec
-
-
-def topk(rows, frozen="no", k=1):
-    params = TopKDictionary.Params(
-        n_features=len(rows), k=k, frozen=frozen, centre=False, scale=False
-    )
-    dictionary = TopKDictionary(params, rows.shape[1])
-    with torch.no_grad():
-        dictionary.linear.decoder.copy_(torch.from_numpy(rows))
-        dictionary.linear.encoder.copy_(torch.from_numpy(rows))
-    return dictionary.requires_grad_(False).eval()
-
-
-class Told(PlantedContext):
-    """A context with one store and dictionaries that are given."""
-
-    def __init__(self, folder, entries, frame=16_000):
-        self.seed, self.taps = 0, ["tap"]
-        self.entries = entries
-        rng = np.random.default_rng(0)
-        self.atoms = np.eye(8, dtype=np.float32)
-        writer = StoreWriter(
-            folder, d_in=8, time=TimeBase(frame), sampling=Sampling(), seed=0, provenance={}
-        )
-        for number in range(12):
-            # Each stretch of 10 frames has one direction: features dwell for 10 frames.
-            which = np.repeat(rng.integers(0, 8, 20), 10)
-            values = self.atoms[which] * np.exp(rng.standard_normal((200, 1)) * 0.3)
-            writer.add(f"{number}", f"{number}", torch.from_numpy(values.astype("f4")), labels={})
-        writer.finish()
-        writer.close()
-        self._store = ActivationStore.open(folder)
-
-    def store(self, tap, condition=None, split=None):
-        return self._store
-
-    def lag(self, name):
-        return 0
-
-    def dictionary_names(self, of):
-        return list(self.entries) if of == "responses" else []
-
-    def dictionaries(self, name, tap, condition=None, split="train"):
-        return self.entries[name]
-
-
-def rotated(seed):
-    """Directions that have nothing to do with the truth."""
-    rng = np.random.default_rng(seed)
-    rows = rng.standard_normal((8, 8))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("f4")
+from tests.known_dictionaries import EYE, Told, frozen, rotated, stretches, topk
 
 
 def answer(tmp_path, entries, **params):
     parsed = DictionaryQualityParams(conditions=(), n_resamples=200, **params)
-    return DictionaryQuality().run(Told(tmp_path, entries), parsed)
-
-
-EYE = np.eye(8, dtype=np.float32)
-
-
-def frozen(seed=1):
-    kinds = ("decoder", "soft-decoder", "encoder")
-    return {f"frozen {kind}": [topk(rotated(seed), kind)] * 2 for kind in kinds}
+    return DictionaryQuality().run(Told(tmp_path, entries, stretches()), parsed)
 
 
 def test_planted_directions_beat_frozen_ones_and_are_found_again(tmp_path):
@@ -118,7 +52,7 @@ def test_different_seeds_that_agree_by_chance_only_do_not_hold(tmp_path):
 
 def test_dwell_time_is_that_of_the_planted_stretches(tmp_path):
     found, _ = measure_entries(
-        Told(tmp_path, {"true": [topk(EYE)]}),
+        Told(tmp_path, {"true": [topk(EYE)]}, stretches()),
         Asked(60_000, (), 0.7, 200),
         "tap",
         [Entry("true", "responses", 0, [topk(EYE)])],

@@ -292,3 +292,19 @@ def test_fitting_leaves_the_random_state_of_torch_alone():
     before = torch.get_rng_state()
     Hidden(n_passes=1).fit(x, target, 0.01, rng)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_columns_that_never_vary_are_not_chosen():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 50)
+    x = np.zeros((100, 6))
+    x[:, 4] = labels + 0.1 * rng.standard_normal(100)
+    assert forward_order(x, labels, 3, rng).tolist() == [4]
+
+
+def test_nothing_but_dead_columns_reads_like_the_majority():
+    rng = np.random.default_rng(0)
+    target = categories(["a"] * 30 + ["b"] * 10)
+    readout = Sparse(2).fit(np.zeros((40, 5)), target, 1.0, rng)
+    assert not readout.weights.any()
+    assert set(readout.answers(np.zeros((3, 5))).classes) == {0}

@@ -38,6 +38,17 @@ _NEAR_L0 = 0.15
 """By how much l0 may differ (of its logarithm) where there are no two baselines around it."""
 
 
+def opponent(role: str) -> str:
+    """What a sentence calls the baselines that a learned dictionary is compared with.
+
+    >>> opponent("frozen encoder"), opponent("principal components")
+    ('a frozen encoder of their width and l0', 'principal components at their l0')
+    """
+    if role == _UNLEARNED["pca"]:
+        return f"{role} at their l0"
+    return f"{'a ' if role in FROZEN else ''}{role} of their width and l0"
+
+
 @dataclass(frozen=True)
 class Entry:
     """One dictionary of the spec, fitted at a tap.

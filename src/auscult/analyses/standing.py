@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from auscult.analyses.base import BASE, NOISE, RANDOM, Condition, Context
-from auscult.analyses.lineup import FROZEN, LEARNED, Entry, beside, frames_at
+from auscult.analyses.lineup import LEARNED, Entry, beside, frames_at
 from auscult.analyses.reading import NOTHING_TO_MEASURE
 from auscult.core.rng import named_rng
 from auscult.measures.null_dictionaries import atoms_of
@@ -190,16 +190,6 @@ def lines_beside(one: Measured, found: Sequence[Measured]) -> dict[str, Line]:
         role: [(by_name[entry.name], weight) for entry, weight in parts]
         for role, parts in there.items()
     }
-
-
-def frozen_of(one: Measured, found: Sequence[Measured]) -> dict[str, Measured]:
-    """The first sanity baseline of each role that is as wide."""
-    width = (one.entry.of, one.entry.lag, one.entry.n_features)
-    there: dict[str, Measured] = {}
-    for it in found:
-        if it.entry.role in FROZEN and (it.entry.of, it.entry.lag, it.entry.n_features) == width:
-            there.setdefault(it.entry.role, it)
-    return there
 
 
 def fact(tap: str, one: Measured) -> dict[str, Any]:

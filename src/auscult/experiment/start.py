@@ -31,8 +31,8 @@ class Start:
     """What a new spec is to ask.
 
     Attributes:
-        template: ``first-layer``, ``architecture``, ``neurons``, or any other name for the general
-            study.
+        template: ``first-layer``, ``dictionaries``, ``architecture``, ``neurons``, or any other
+            name for the general study.
         model: A registered type, or ``FILE.py:FACTORY``.
         sounds: A folder, or a registered source.
         name: Of the file and the study; the template's when empty.

@@ -319,6 +319,7 @@ def forward_order(
     wanted = (labels[:, None] == classes).astype(np.float32)
     wanted -= wanted.mean(axis=0)
     wanted /= np.maximum(wanted.std(axis=0), 1e-6)
+    flat = ~z.any(axis=0)
     own = np.maximum(np.square(z).sum(axis=0), 1e-12)
     explained = np.zeros(z.shape[1])  # of each column, by the chosen ones
     basis: list[np.ndarray] = []
@@ -326,7 +327,8 @@ def forward_order(
     for _ in range(min(n_columns, z.shape[1])):
         left = own - explained
         gain = np.square(z.T @ wanted).sum(axis=1) / np.maximum(left, 1e-12)
-        gain[(left < 1e-6 * own) | np.isin(np.arange(len(gain)), chosen)] = -1
+        # A column that never varies, as that of a dead feature, has no direction to be added.
+        gain[(left < 1e-6 * own) | np.isin(np.arange(len(gain)), chosen) | flat] = -1
         best = int(gain.argmax())
         if gain[best] < 0:
             break
