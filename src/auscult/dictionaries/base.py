@@ -1,7 +1,7 @@
 """What every dictionary offers, and the registry of types."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -113,6 +113,7 @@ class Dictionary(nn.Module, ABC):
     Attributes:
         trainable: Whether the training loop fits it; otherwise :meth:`fit_from` does.
         reads: What it learns from.
+        priced: Whether a weight in its loss decides how sparse it is: ``sparsity`` multiplies it.
         unit_atoms: Whether its atoms have unit length.
         params: Its settings.
         d_in: Width of the vectors that it encodes.
@@ -122,12 +123,14 @@ class Dictionary(nn.Module, ABC):
         provenance: Where its vectors came from.
         vectors_since_fired: How many vectors training has shown since each feature was last on.
         dead_after: A feature that was off on so many vectors counts as dead while training.
+        sparsity: Factor on the weight of sparsity, with which training warms it up and controls it.
     """
 
     registered_name: ClassVar[str] = ""
     Params: ClassVar[type[DictionaryParams]] = DictionaryParams
     trainable: ClassVar[bool] = True
     reads: ClassVar[Reads] = "vectors"
+    priced: ClassVar[bool] = False
     unit_atoms: ClassVar[bool] = True
     vectors_since_fired: Tensor
 
@@ -141,6 +144,7 @@ class Dictionary(nn.Module, ABC):
         self.provenance = Provenance()
         self.ready = self.trainable
         self.dead_after = 1 << 62
+        self.sparsity = 1.0
         never = torch.zeros(self.n_features, dtype=torch.int64)
         self.register_buffer("vectors_since_fired", never, persistent=False)
 
@@ -273,13 +277,13 @@ class Dictionary(nn.Module, ABC):
         self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None = None
     ) -> Objective:
         """:meth:`objective` of vectors in the tap's own units."""
-        return self.objective(*self._pair(x, target))
+        return self.objective(*self.pair(x, target))
 
     def gradients(
         self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None = None
     ) -> Objective:
         """Put the gradient of the summed loss into ``.grad`` of every parameter."""
-        return self.differentiate(*self._pair(x, target))
+        return self.differentiate(*self.pair(x, target))
 
     def differentiate(
         self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_out"]
@@ -306,6 +310,19 @@ class Dictionary(nn.Module, ABC):
 
     def after_training(self) -> None:
         """Rewrite parameters once, after the last step, without changing what is reconstructed."""
+
+    def revive(
+        self,
+        dead: Int64[Tensor, " n_dead"],  # noqa: ARG002
+        directions: Float[Tensor, "n_dead d_in"],  # noqa: ARG002
+    ) -> Sequence[str]:
+        """Let dead features begin anew with these directions, of unit length.
+
+        Returns:
+            The parameters of which these features' rows were rewritten; none where a type has no
+            such way.
+        """
+        return ()
 
     def count(self, fired: Float[Tensor, " n_features"], n: int) -> None:
         """Note which features were on in a batch of ``n`` vectors."""
@@ -342,7 +359,10 @@ class Dictionary(nn.Module, ABC):
 
         return load(folder)
 
-    def _pair(self, x: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+    def pair(
+        self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None
+    ) -> tuple[Float[Tensor, "n d_in"], Float[Tensor, "n d_out"]]:
+        """Preprocessed vectors and what is to be made of them."""
         vectors = self.preprocess(self._checked(x))
         return vectors, vectors if target is None else self.preprocess_target(target)
 

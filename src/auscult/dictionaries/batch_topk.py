@@ -1,9 +1,9 @@
 """Sparse autoencoder that keeps the strongest activations of a batch, and a threshold of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor
 
@@ -133,6 +133,12 @@ class BatchTopKDictionary(Dictionary):
         """Keep the rows at unit length, and let the threshold follow."""
         self.linear.normalise_rows()
         self.running.follow()
+
+    def revive(
+        self, dead: Int64[Tensor, " n_dead"], directions: Float[Tensor, "n_dead d_in"]
+    ) -> Sequence[str]:
+        """Give them these atoms, and encoders that are a fifth as long as the others' are."""
+        return self.linear.revive(dead, directions)
 
     def saelens(self) -> SaeLensForm:
         """SAELens' ``jumprelu`` architecture with one threshold for all, as SAELens exports it."""

@@ -155,7 +155,7 @@ class CrosscoderDictionary(Dictionary):
             acts = pre.relu()
             terms = {
                 "mse": squared_error(self.reconstruct(acts), targets),
-                "l1": self.params.l1_weight * (acts * lengths).sum(1).mean(),
+                "l1": self.sparsity * self.params.l1_weight * (acts * lengths).sum(1).mean(),
             }
             return Objective(terms, (acts.detach() > 0).sum(0, dtype=vectors.dtype))
         with torch.no_grad():

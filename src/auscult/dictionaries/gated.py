@@ -49,6 +49,7 @@ class GatedDictionary(Dictionary):
         """Weight of the L1 penalty; with scaled vectors the error beside it is the FVU."""
 
     params: Params
+    priced = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
@@ -90,7 +91,7 @@ class GatedDictionary(Dictionary):
         by_gates = torch.addmm(linear.decoder_bias.detach(), opened, linear.decoder.detach())
         terms = {
             "mse": squared_error(self.reconstruct(acts), targets),
-            "l1": self.params.l1_weight * opened.sum(1).mean(),
+            "l1": self.sparsity * self.params.l1_weight * opened.sum(1).mean(),
             "aux": squared_error(by_gates, targets),
         }
         return Objective(terms, (acts.detach() > 0).sum(0, dtype=vectors.dtype))

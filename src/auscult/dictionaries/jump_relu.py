@@ -63,6 +63,7 @@ class JumpReluDictionary(Dictionary):
         """All thresholds at the start, in the same units."""
 
     params: Params
+    priced = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
@@ -113,11 +114,11 @@ class JumpReluDictionary(Dictionary):
         return ((pre - thresholds).abs() < self.params.bandwidth / 2).to(pre.dtype)
 
     def _price(self, l0: Float[Tensor, ""]) -> Float[Tensor, ""]:
-        weight, target = self.params.l0_weight, self.params.target_l0
+        weight, target = self.sparsity * self.params.l0_weight, self.params.target_l0
         return weight * l0 if target is None else weight * (l0 / target - 1.0).square()
 
     def _slope_of_price(self, l0: Float[Tensor, ""]) -> Float[Tensor, ""]:
-        weight, target = self.params.l0_weight, self.params.target_l0
+        weight, target = self.sparsity * self.params.l0_weight, self.params.target_l0
         if target is None:
             return torch.full_like(l0, weight)
         return (2.0 * weight / target) * (l0 / target - 1.0)

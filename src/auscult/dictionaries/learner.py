@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,10 +13,11 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from auscult.core.errors import StoreError, UserError
+from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary, Objective
 from auscult.dictionaries.checkpoint import Checkpoint
 from auscult.dictionaries.flat_adam import MOMENTS, FlatAdam
-from auscult.dictionaries.linear import LinearCoder
+from auscult.dictionaries.linear import LinearCoder, row_norms
 from auscult.dictionaries.products import Bf16, reads_bf16
 
 ExtraLosses = Callable[[Dictionary, Tensor, int], Mapping[str, Tensor]]
@@ -26,6 +28,33 @@ It may have an attribute ``identity``, which says all that decides its values.
 
 PENALTIES = frozenset({"l1", "l0"})
 """Terms of a loss that are no reconstruction, whatever they are weighed against."""
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """What a training asks of each of its dictionaries, beside learning rate and batch.
+
+    Attributes:
+        clip_norm: Longest gradient; None for no limit.
+        dead_after: Vectors without a feature after which it counts as dead.
+        bf16: What large products read.
+        sparsity_warm_up: Steps over which the weight of sparsity rises.
+        target_l0: Where that weight is to bring the L0; None to leave it alone.
+        resample_every: Steps between which dead features begin anew; None for never.
+        seed: Decides which vectors they begin with.
+    """
+
+    clip_norm: float | None
+    dead_after: int
+    bf16: Bf16 = "off"
+    sparsity_warm_up: int = 0
+    target_l0: float | None = None
+    resample_every: int | None = None
+    seed: int = 0
+
+
+_GAIN = 0.02
+"""How much of its distance from the target, as a logarithm, the L0 moves the weight in a step."""
 
 
 class Learner:
@@ -40,20 +69,19 @@ class Learner:
         dictionary: Dictionary,
         name: str,
         extra_losses: ExtraLosses | None,
-        clip_norm: float | None,
-        dead_after: int,
-        bf16: Bf16 = "off",
+        conduct: Conduct,
         local_weight: float = 1.0,
     ) -> None:
         self.name = name
         self._local_weight = local_weight
         self._dictionary = dictionary.requires_grad_(True).train()
-        self._dictionary.dead_after = dead_after
+        self._dictionary.dead_after = conduct.dead_after
+        self._conduct = conduct
+        self._steering = torch.zeros((), dtype=torch.float64)
         self._extra_losses = extra_losses
-        self._clip_norm = clip_norm
         self._adam = FlatAdam(dict(dictionary.named_parameters()))
         for coder in self._coders():
-            coder.bf16 = reads_bf16(bf16, self.device, coder.encoder.numel())
+            coder.bf16 = reads_bf16(conduct.bf16, self.device, coder.encoder.numel())
         self._log: BinaryIO | None = None
         self._line: dict[str, Any] = {}
 
@@ -97,6 +125,8 @@ class Learner:
             UserError: A term of the loss is not finite; parameters are as they were.
         """
         dictionary = self._dictionary
+        rise = min(1.0, (step + 1) / max(1, self._conduct.sparsity_warm_up))
+        dictionary.sparsity = rise * math.exp(float(self._steering))
         objective = self._differentiated(x, target)
         losses = {name: float(term.detach()) for name, term in objective.terms.items()}
         if self._extra_losses is not None:
@@ -110,13 +140,50 @@ class Learner:
             )
         dictionary.before_step()
         self._adam.gather()
-        if self._clip_norm is not None:
-            self._adam.clip(self._clip_norm)
+        if self._conduct.clip_norm is not None:
+            self._adam.clip(self._conduct.clip_norm)
         self._adam.step(lr)
         dictionary.after_step()
         dictionary.count(objective.fired, len(x))
         self._line = {"step": step + 1, "losses": losses, **objective.notes}
         self._fired, self._n = objective.fired, len(x)
+        self._steer(rise)
+        every = self._conduct.resample_every
+        if every and (step + 1) % every == 0:
+            self._line["resampled"] = self._resample(step, x, target)
+
+    def _steer(self, rise: float) -> None:
+        """Bring the L0 nearer to its target by the weight of sparsity, once this is warm."""
+        if self._conduct.target_l0 is None or rise < 1.0:
+            return
+        l0 = max(float(self._fired.sum()) / self._n, 1e-3)
+        away = math.log(l0 / self._conduct.target_l0)
+        self._steering += _GAIN * max(-1.0, min(1.0, away))
+
+    @torch.no_grad()
+    def _resample(
+        self, step: int, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None
+    ) -> int:
+        """Let dead features begin anew, and say how many.
+
+        Their directions are those of vectors of the batch, drawn with a probability that grows with
+        the square of how badly they are rebuilt (Bricken et al. 2023).
+        """
+        dictionary, dead = self._dictionary, self._dictionary.dead
+        if len(dead) == 0:
+            return 0
+        vectors, wanted = dictionary.pair(x, target)
+        estimate = dictionary.reconstruct(dictionary.activate(vectors))
+        losses = (estimate - wanted).square().sum(1).square().double().cpu().numpy()
+        if not losses.sum() > 0.0:
+            return 0
+        rng = named_rng(self._conduct.seed, "resample", self.name, step)
+        chosen = rng.choice(len(vectors), len(dead), p=losses / losses.sum())
+        rows = vectors[torch.from_numpy(chosen).to(vectors.device)]
+        for name in dictionary.revive(dead, rows / row_norms(rows)):
+            self._adam.forget(name, dead)
+        dictionary.vectors_since_fired[dead] = 0
+        return len(dead)
 
     def _differentiated(self, x: Tensor, target: Tensor | None) -> Objective:
         """The dictionary's own gradient; by autograd where its terms weigh otherwise."""
@@ -149,7 +216,10 @@ class Learner:
         """All of its state, by ``name/kind/parameter``."""
         kinds: dict[str, Mapping[str, Tensor]] = {
             "weights": self._dictionary.state_dict(),
-            "counters": {"vectors_since_fired": self._dictionary.vectors_since_fired},
+            "counters": {
+                "vectors_since_fired": self._dictionary.vectors_since_fired,
+                "steering": self._steering,
+            },
         }
         kinds |= self._adam.state()
         return {
@@ -167,6 +237,7 @@ class Learner:
             self._dictionary.load_state_dict(weights)
             self._dictionary.ready = True
             self._dictionary.vectors_since_fired.copy_(tensor("counters", "vectors_since_fired"))
+            self._steering.copy_(tensor("counters", "steering"))
             kinds = {
                 moment: {key: tensor(moment, key) for key in self._adam.parameters}
                 for moment in MOMENTS

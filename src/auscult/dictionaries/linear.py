@@ -1,11 +1,11 @@
 """The linear encoder and decoder that most sparse dictionaries are made of."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from auscult.dictionaries.base import SaeLensForm
@@ -205,6 +205,29 @@ class LinearCoder(nn.Module):
             across.div_(row_norms(across)).mul_((1.0 - SOFT_COSINE**2) ** 0.5)
             edge = SOFT_COSINE * self.start + across
             self.decoder.copy_(torch.where(cosine < SOFT_COSINE, edge, self.decoder))
+
+    @torch.no_grad()
+    def revive(
+        self, dead: Int64[Tensor, " n_dead"], directions: Float[Tensor, "n_dead d_in"]
+    ) -> Sequence[str]:
+        """Begin features anew (Bricken et al. 2023, "Neuron resampling").
+
+        Atoms become the directions, encoders the same at a fifth of the mean length of the others,
+        their biases 0. Frozen weights stay.
+        """
+        alive = torch.ones(len(self.encoder_bias), dtype=torch.bool, device=dead.device)
+        alive[dead] = False
+        lengths = torch.linalg.vector_norm(self.encoder[alive], dim=1)
+        length = 0.2 * float(lengths.mean()) if len(lengths) else 0.2
+        rewritten = ["linear.encoder_bias"]
+        self.encoder_bias[dead] = 0.0
+        if self.frozen != "encoder":
+            self.encoder[dead] = length * directions
+            rewritten.append("linear.encoder")
+        if self.frozen == "no":
+            self.decoder[dead] = directions
+            rewritten.append("linear.decoder")
+        return rewritten
 
     @torch.no_grad()
     def fold_row_norms(self) -> None:

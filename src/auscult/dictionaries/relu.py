@@ -1,11 +1,11 @@
 """Sparse autoencoder with rectified activations and an L1 penalty."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import NonNegativeFloat, model_validator
 from torch import Tensor
 
@@ -65,6 +65,7 @@ class ReluDictionary(Dictionary):
             return self
 
     params: Params
+    priced = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
@@ -81,7 +82,8 @@ class ReluDictionary(Dictionary):
 
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``z``."""
-        return self.linear.pre_activations(vectors).relu()
+        pre = self.linear.pre_activations(vectors)
+        return pre.relu() if pre.requires_grad else pre.relu_()
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
         """``v̂``."""
@@ -96,7 +98,7 @@ class ReluDictionary(Dictionary):
         costs = acts * row_norms(self.linear.decoder).T if weighted else acts
         terms = {
             "mse": squared_error(self.reconstruct(acts), targets),
-            "l1": self.params.l1_weight * costs.sum(1).mean(),
+            "l1": self.sparsity * self.params.l1_weight * costs.sum(1).mean(),
         }
         return Objective(terms, (acts.detach() > 0).sum(0, dtype=vectors.dtype))
 
@@ -111,7 +113,7 @@ class ReluDictionary(Dictionary):
         both ends. Where few activations are on, the others are left out.
         """
         linear, n = self.linear, len(vectors)
-        weighted, weight = self.params.norm == "weighted", self.params.l1_weight / n
+        weighted, weight = self.params.norm == "weighted", self.sparsity * self.params.l1_weight / n
         centred = torch.sub(
             vectors, linear.decoder_bias, out=linear.scratch("centred", vectors, *vectors.shape)
         )
@@ -153,6 +155,12 @@ class ReluDictionary(Dictionary):
         """Fold the lengths of free rows into the activations."""
         if self.params.norm == "weighted":
             self.linear.fold_row_norms()
+
+    def revive(
+        self, dead: Int64[Tensor, " n_dead"], directions: Float[Tensor, "n_dead d_in"]
+    ) -> Sequence[str]:
+        """Give them these atoms, and encoders that are a fifth as long as the others' are."""
+        return self.linear.revive(dead, directions)
 
     def saelens(self) -> SaeLensForm:
         """SAELens' ``standard`` architecture."""

@@ -62,6 +62,7 @@ class RmsNormDictionary(Dictionary):
             return self
 
     params: Params
+    priced = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
@@ -104,7 +105,7 @@ class RmsNormDictionary(Dictionary):
         terms = {"mse": squared_error(self.reconstruct(acts), targets)}
         if self.params.l1_on != "topk":
             penalised = h if self.params.l1_on == "h" else acts
-            terms["l1"] = self.params.l1_weight * penalised.sum(1).mean()
+            terms["l1"] = self.sparsity * self.params.l1_weight * penalised.sum(1).mean()
         fired = (acts.detach() > 0).sum(0, dtype=vectors.dtype)
         return Objective(terms, fired, {"rms_h": float(rms.detach().mean())})
 

@@ -1,9 +1,9 @@
 """Sparse autoencoder that keeps the k strongest activations of every vector."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor
 
@@ -145,6 +145,12 @@ class TopKDictionary(Dictionary):
     def after_step(self) -> None:
         """Keep the rows at unit length."""
         self.linear.normalise_rows()
+
+    def revive(
+        self, dead: Int64[Tensor, " n_dead"], directions: Float[Tensor, "n_dead d_in"]
+    ) -> Sequence[str]:
+        """Give them these atoms, and encoders that are a fifth as long as the others' are."""
+        return self.linear.revive(dead, directions)
 
     def saelens(self) -> SaeLensForm:
         """SAELens' ``topk`` architecture, or ``abstopk`` where activations are signed."""

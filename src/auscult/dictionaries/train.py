@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
@@ -23,8 +24,9 @@ from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from auscult.dictionaries.joined import JoinedSource
-from auscult.dictionaries.learner import ExtraLosses, Learner
+from auscult.dictionaries.learner import Conduct, ExtraLosses, Learner
 from auscult.dictionaries.products import Bf16, reads_bf16
+from auscult.dictionaries.side_by_side import side_by_side
 from auscult.store.source import VectorSource
 
 _NEED_TARGETS = {
@@ -51,6 +53,12 @@ class TrainSettings(Config):
     """Share of the steps over which it falls."""
     clip_norm: PositiveFloat | None = 1.0
     """Longest gradient of a dictionary, over all of its parameters; absent: no limit."""
+    sparsity_warm_up: NonNegativeInt = 0
+    """Steps over which the weight of sparsity rises from 0, where a type has one."""
+    target_l0: PositiveFloat | None = None
+    """L0 towards which that weight is steered while training; absent: it stays as it is set."""
+    resample_every: PositiveInt | None = None
+    """Steps between which dead features begin anew, from vectors that are badly rebuilt."""
     dead_after: PositiveInt | None = None
     """Vectors without a feature after which it counts as dead; absent: one pass over the data."""
     checkpoint_every: PositiveInt = 1_000
@@ -117,11 +125,11 @@ def train(
 ) -> list[Dictionary]:
     """Train dictionaries side by side on the same batches, or go on where a call stopped.
 
-    All jobs see the same batches in the same order. The folder holds a log for each job
-    (``NAME.jsonl``: step, loss terms, l0, dead_fraction) and the last checkpoint; a call with the
-    same arguments goes on from there and ends with the bytes that an uninterrupted training would
-    have left. Ctrl-C waits for the step to end and writes a checkpoint. Types that are not trained
-    are fitted.
+    All jobs see the same batches in the same order, and learn from each at the same time. The
+    folder holds a log for each job (``NAME.jsonl``: step, loss terms, l0, dead_fraction) and the
+    last checkpoint; a call with the same arguments goes on from there and ends with the bytes that
+    an uninterrupted training would have left. Ctrl-C waits for the step to end and writes a
+    checkpoint. Types that are not trained are fitted.
 
     Args:
         jobs: What to train.
@@ -141,6 +149,7 @@ def train(
         UserError: A loss is not finite; the last checkpoint is kept.
     """
     _check(jobs, source, targets)
+    _check_sparsity(jobs, settings)
     for job in jobs:
         if not job.dictionary.trainable:
             job.dictionary.fit_from(
@@ -167,24 +176,27 @@ def _loop(
     identity = _identity(jobs, joined, settings)
     before = read_checkpoint(folder, identity)
     done = before.step if before else 0
-    dead_after = settings.dead_after or joined.n_vectors
+    conduct = Conduct(
+        clip_norm=settings.clip_norm,
+        dead_after=settings.dead_after or joined.n_vectors,
+        bf16=settings.bf16,
+        sparsity_warm_up=settings.sparsity_warm_up,
+        target_l0=settings.target_l0,
+        resample_every=settings.resample_every,
+        seed=settings.seed,
+    )
     for job in jobs if before is None else ():
         rng = named_rng(job.seed, "prepare", job.dictionary.registered_name)
         job.dictionary.prepare(source, rng)
     with ExitStack() as stack:
         learners = []
         for job in jobs:
-            learner = Learner(
-                job.dictionary,
-                job.name,
-                job.extra_losses,
-                settings.clip_norm,
-                dead_after,
-                settings.bf16,
-                job.local_weight,
-            )
+            learner = Learner(job.dictionary, job.name, job.extra_losses, conduct, job.local_weight)
             learners.append(stack.enter_context(closing(learner)))
             learner.begin(folder, before)
+        # What a caller adds to a loss may share a model between dictionaries: then one by one.
+        apart = any(job.extra_losses for job in jobs) or learners[0].device.type != "cpu"
+        together = stack.enter_context(side_by_side(1 if apart else len(learners)))
         interrupted = stack.enter_context(_interrupt_deferred())
         batches = stack.enter_context(closing(_batches(joined, settings, done)))
         for step in range(done, settings.steps):
@@ -192,8 +204,9 @@ def _loop(
             d_in = source.d_in
             x, target = batch[:, :d_in], batch[:, d_in:] if joined.d_in > d_in else None
             last = step + 1 == settings.steps
+            lr = learning_rate(settings, step)
+            together([partial(learner.step, step, x, target, lr) for learner in learners])
             for learner in learners:
-                learner.step(step, x, target, learning_rate(settings, step))
                 if last or (step + 1) % settings.log_every == 0:
                     learner.write_line()
             if last or interrupted.is_set() or (step + 1) % settings.checkpoint_every == 0:
@@ -274,6 +287,21 @@ def _identity(jobs: Sequence[TrainingJob], source: VectorSource, settings: Train
         ],
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _check_sparsity(jobs: Sequence[TrainingJob], settings: TrainSettings) -> None:
+    for job in jobs:
+        made = job.dictionary
+        if settings.target_l0 is not None and made.trainable and not made.priced:
+            raise ConfigError(
+                f"target_l0 steers a weight of sparsity, and {made.registered_name} dictionaries "
+                f"such as {job.name!r} have none: set their own k, or leave it out"
+            )
+        if settings.resample_every and made.trainable and type(made).revive is Dictionary.revive:
+            raise ConfigError(
+                f"resample_every lets dead features begin anew, and {made.registered_name} "
+                f"dictionaries such as {job.name!r} have no way to: leave it out"
+            )
 
 
 def _reads_bf16(dictionary: Dictionary, settings: TrainSettings) -> bool:

@@ -163,7 +163,7 @@ class TranscoderDictionary(Dictionary):
         terms = {"mse": squared_error(estimate, targets)}
         if self.params.rule == "relu":
             costs = acts * row_norms(self.decoder).T
-            terms["l1"] = self.params.l1_weight * costs.sum(1).mean()
+            terms["l1"] = self.sparsity * self.params.l1_weight * costs.sum(1).mean()
         elif len(self.dead) and self.params.aux_weight > 0:
             pre = vectors @ self.encoder[self.dead].T + self.encoder_bias[self.dead]
             residual, weight = (targets - estimate).detach(), self.params.aux_weight

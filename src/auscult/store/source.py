@@ -61,7 +61,6 @@ class VectorSource(ABC):
         """Mean and second moments in float64; a view takes them in one pass when first asked."""
         return self._measure()
 
-    @final
     def vectors(
         self,
         batch: int,

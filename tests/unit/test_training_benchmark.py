@@ -1,0 +1,59 @@
+"""The benchmark runs, small, so that it cannot rot; its figures are not looked at here."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench_training.py"
+
+
+@pytest.fixture(scope="module")
+def bench():
+    spec = importlib.util.spec_from_file_location("bench_training", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_first_convolution_is_of_rank_seven(bench):
+    values = bench.first_convolution(np.random.default_rng(0), 2000)
+    shares = np.linalg.svd(values - values.mean(0), compute_uv=False) ** 2
+    assert values.shape == (2000, 32)
+    assert shares[6] > 1e-6 * shares[0] > 1e6 * shares[7]
+
+
+def test_mixtures_are_sparse_sums_of_unit_mean_square(bench):
+    values = bench.sparse_mixtures(np.random.default_rng(0), 500, 16, 64, 4, True)
+    assert np.square(values).mean(1) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_dense_step_needs_five_products_and_a_sparse_one_its_entries(bench):
+    assert bench.needed_gflop({"d": 10, "m": 100, "kind": "relu"}) == 4096 * 10_000 / 1e9
+    assert bench.needed_gflop({"d": 10, "m": 100, "kind": "topk", "k": 2}) == 4096 * 2160 / 1e9
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_contenders_train_in_turns_and_a_broken_one_is_left_out(
+    bench, tmp_path, capsys, monkeypatch
+):
+    values = np.random.default_rng(0).standard_normal((4096, 6), dtype=np.float32)
+    paths = {side: str(tmp_path / f"{side}.npy") for side in ("train", "held")}
+    for path in paths.values():
+        np.save(path, values)
+    asked = {"d": 6, "m": 8, "kind": "relu", "l1": 0.1, "lr": 1e-3, "steps": 5, "turn": 2}
+    asked |= {"threads": 1, "judge": False, "bf16": "off"} | paths
+    source = str(SCRIPT.parents[1] / "src")
+    monkeypatch.setenv("PYTHONPATH", source)
+    contenders = [("ours float32", sys.executable, {}), ("nobody", sys.executable, {})]
+    results = bench.race(asked, contenders)
+    assert list(results) == ["ours float32"]
+    assert results["ours float32"]["step_ms"] > 0.0
+    bench.show(asked, results, {torch.float32: 1.0, torch.bfloat16: 1.0})
+    told = capsys.readouterr().out
+    assert "nobody is left out" in told
+    assert "ours float32" in told
