@@ -4,10 +4,10 @@ It runs in each contender's own environment: torch and NumPy, nothing else.
 """
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,9 +28,10 @@ def wait() -> None:
     sys.stdin.readline()
 
 
-def memory_mb() -> float:
-    """Highest resident memory so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def memory_mb(which: str) -> float:
+    """Resident memory: ``VmRSS`` now, ``VmHWM`` at its highest; of this program alone."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(which))
 
 
 class Clock:
@@ -119,11 +120,12 @@ def compete(train: Callable[..., tuple[Coder, Coder]]) -> None:
     values = torch.from_numpy(np.load(asked["train"]))
     held = torch.from_numpy(np.load(asked["held"]))
     clock = Clock(asked["turn"])
-    before = memory_mb()
+    Path("/proc/self/clear_refs").write_text("5")  # the highest mark begins anew
+    before = memory_mb("VmRSS")
     said(ready=True)
     encode, decode = train(asked, Batches(values, asked["steps"], clock))
     clock.tick() if clock.n % clock.turn else clock.wall
-    peak = memory_mb() - before
+    peak = memory_mb("VmHWM") - before
     said(trained=True)
     wait()
     judged = quality(encode, decode, held) if asked["judge"] else {}
