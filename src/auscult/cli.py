@@ -31,7 +31,7 @@ def init(
     study: Annotated[
         str,
         typer.Argument(
-            help="What to ask: first-layer, dictionaries, architecture, or a general study's name."
+            help="first-layer, dictionaries, architecture, concepts, neurons, or a name."
         ),
     ],
     model: Annotated[

@@ -32,6 +32,17 @@ SMALL = {
     "reuse": {"most_vectors": 400},
     "next-state": {"most_vectors": 400},
     "dictionary-quality": {"most_vectors": 400, "n_resamples": 100},
+    "concept-probes": {
+        "most_vectors": 100,
+        "families": ["linear", "ridge"],
+        "concepts": ["loudness", "centroid", {"type": "user", "label": "timbre"}],
+    },
+    "psychophysics": {"sweeps": ["pitch", "level"], "n_steps": 3, "n_repeats": 2, "seconds": 0.2},
+    "concept-dictionaries": {
+        "most_vectors": 100,
+        "steps": 10,
+        "concepts": ["loudness", "centroid"],
+    },
     "compositionality": {"n_draws": 1, "n_mixtures": 2},
     "note-interventions": {"n_pairs": 4, "n_companies": 2, "seconds": 0.4},
     "gabor-latents": {"n_fitted": 20, "n_pairs": 8, "seconds": 0.5},

@@ -125,7 +125,7 @@ def test_estimators_agree_on_a_voice_and_a_probe_of_one_may_hope_for_no_more():
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchcrepe", None)
-    with pytest.raises(UserError, match="this needs torchcrepe: pip install"):
+    with pytest.raises(UserError, match="needs torchcrepe: pip install"):
         ESTIMATORS["crepe"](np.zeros(16_000, np.float32), 16_000)
     assert "torchaudio" not in sys.modules
 

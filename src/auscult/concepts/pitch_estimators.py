@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from auscult.core.errors import UserError
+from auscult.core.optional import optional_module
 
 EstimatorName = Literal["swift-f0", "yin", "pyin", "crepe"]
 
@@ -139,7 +139,7 @@ def _torchcrepe() -> Any:
     if stand_in:
         sys.modules["torchaudio"] = ModuleType("torchaudio")
     try:
-        return _module("torchcrepe", "torchcrepe")
+        return _module("torchcrepe", "crepe")
     finally:
         if stand_in:
             del sys.modules["torchaudio"]
@@ -170,8 +170,4 @@ def _resampled(samples: np.ndarray, sample_rate: int, wanted: int) -> Float[np.n
 
 
 def _module(name: str, extra: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        how = f"auscult[{extra}]" if extra in ("pitch", "concepts") else extra
-        raise UserError(f"this needs {name}: pip install '{how}'") from error
+    return optional_module(name, "this pitch estimator", extra)

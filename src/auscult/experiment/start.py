@@ -10,6 +10,7 @@ from typing import Any
 
 from auscult.core.config import override, read_toml
 from auscult.core.errors import ConfigError, UnknownNameError, UserError
+from auscult.experiment.concepts_spec import concept_values
 from auscult.experiment.first_layer_spec import PRESETS, clip_seconds, first_layer_values
 from auscult.experiment.neurons_spec import neurons_values
 from auscult.experiment.spec import model_part, read_spec
@@ -31,8 +32,8 @@ class Start:
     """What a new spec is to ask.
 
     Attributes:
-        template: ``first-layer``, ``dictionaries``, ``architecture``, ``neurons``, or any other
-            name for the general study.
+        template: ``first-layer``, ``dictionaries``, ``architecture``, ``neurons``, ``concepts``, or
+            any other name for the general study.
         model: A registered type, or ``FILE.py:FACTORY``.
         sounds: A folder, or a registered source.
         name: Of the file and the study; the template's when empty.
@@ -97,6 +98,8 @@ def _filled(start: Start, name: str) -> str:
     if start.template == "neurons":
         sounds = _sound_section(start.sounds)
         values |= neurons_values(build_model(section), sounds, start.taps)
+    if start.template == "concepts":
+        values |= concept_values(build_model(section), start.preset, start.taps)
     text = template.read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)

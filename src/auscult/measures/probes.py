@@ -43,6 +43,8 @@ class ProbeSettings(Config):
     """Columns of a sparse readout."""
     balanced: bool = False
     """Weigh rows so that every class counts alike (linear only)."""
+    steps: int = Field(200, ge=1)
+    """Most steps of each linear fit."""
     n_most: int = Field(50_000, ge=100)
     """Largest number of rows to fit to, and to judge on."""
     n_most_chosen_on: int = Field(10_000, ge=100)
@@ -53,7 +55,7 @@ class ProbeSettings(Config):
     def readout(self) -> Family:
         """The family that these settings ask for."""
         made: dict[FamilyName, Family] = {
-            "linear": Linear(balanced=self.balanced),
+            "linear": Linear(balanced=self.balanced, n_steps=self.steps),
             "ridge": Ridge(),
             "sparse": Sparse(self.k),
             "hidden": Hidden(),
