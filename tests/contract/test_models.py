@@ -162,6 +162,16 @@ class TestM2D(ModelContract):
     verified = ("conv.0", "block.0:in", "block.1.mlp.act", "columns")
 
 
+class TestMiniAudioVit(ModelContract):
+    section: ClassVar = {"type": "mini-audio-vit"}
+    verified = ("conv.0", "block.0:in", "block.3.mlp.act", "columns")
+
+
+class TestMiniAudioVitSupervised(ModelContract):
+    section: ClassVar = {"type": "mini-audio-vit", "training": "supervised"}
+    verified = ("conv.0",)
+
+
 def test_every_family_has_a_contract_test():
     tested = {cls.section["type"] for cls in ModelContract.__subclasses__()}
     assert {name for name in MODELS.names() if not name.startswith("example")} <= tested

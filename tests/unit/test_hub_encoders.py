@@ -127,6 +127,15 @@ def test_every_listed_tap_has_a_place_in_time_and_a_receipt(architecture):
     assert proof.library.startswith("torch ")
 
 
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_the_frames_of_a_clip_fill_it(architecture):
+    """Where every frame hears everything, only their number tells whether their hop is true."""
+    model = make(architecture)
+    for row in tap_table(model, verify=False):
+        filled = row.shape[0] * row.time.hop
+        assert abs(filled - model.probe_samples) <= row.time.span + row.time.hop, row.address
+
+
 def test_patches_come_in_the_order_of_time_without_the_class_tokens():
     model = make("audio-spectrogram-transformer")
     wave = sound(model)

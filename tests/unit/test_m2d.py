@@ -182,14 +182,15 @@ def test_what_is_no_checkpoint_is_a_sentence(tmp_path, content):
         load(tmp_path / "x.pth")
 
 
-def test_random_weights_keep_the_checkpoint_s_sizes_and_nothing_learned(checkpoint):
-    trained, random = load(checkpoint), load(checkpoint, "random")
+@pytest.mark.parametrize("weights", ["random", "shuffled"])
+def test_controls_keep_the_checkpoint_s_sizes_and_nothing_learned(checkpoint, weights):
+    trained, control = load(checkpoint), load(checkpoint, weights)
     names = dict(trained.module.named_parameters())
-    for name, parameter in random.module.named_parameters():
+    for name, parameter in control.module.named_parameters():
         assert parameter.shape == names[name].shape
         if parameter.ndim > 1:
             assert not torch.equal(parameter, names[name]), name
-    assert torch.equal(random.module.norm_stats, trained.module.norm_stats)
+    assert torch.equal(control.module.norm_stats, trained.module.norm_stats)
 
 
 def heard_by_the_stream(model, edit):

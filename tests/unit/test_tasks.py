@@ -1,12 +1,13 @@
 """Published tasks over tiny copies of their data sets, in the layouts in which they are published."""
 
 import shutil
+import sys
 from collections import Counter
 
 import pytest
 
 from auscult.analyses.base import BASE
-from auscult.core.errors import AudioError, ConfigError, UnknownNameError
+from auscult.core.errors import AudioError, ConfigError, MissingExtraError, UnknownNameError
 from auscult.experiment.listening import Listening
 from auscult.experiment.spec import Spec
 from auscult.sounds.base import SOUNDS, sides_by_label
@@ -227,3 +228,51 @@ def test_a_run_splits_as_the_data_set_does(copies):
     corpus = Listening(Spec.model_validate(data)).corpus(BASE)
     folds = {side: {one.labels["fold"] for one in some} for side, some in corpus.sides.items()}
     assert folds == {"train": {"1"}, "test": {"2"}}
+
+
+class Library:
+    """Stands in for soundata and mirdata, whose data sets all have this face."""
+
+    def __init__(self, missing=(), different=(), index=True):
+        self.report = {"clips": {"1": list(missing)}}, {"clips": {"2": list(different)}}
+        self.index = index
+        self.asked = []
+
+    def initialize(self, name, data_home):
+        self.asked.append((name, data_home))
+        return self
+
+    def validate(self, verbose):
+        if not self.index:
+            raise FileNotFoundError("no index")
+        return self.report
+
+
+@pytest.mark.parametrize(
+    ("library", "said"),
+    [
+        (Library(missing=["audio/a.wav"]), r"1 files of .* are missing, .* soundata; .*a\.wav"),
+        (Library(different=["x.wav", "y.wav"]), "2 files of .* differ from what was published"),
+        (Library(index=False), r"fetch its index first: soundata\.initialize"),
+    ],
+)
+def test_a_copy_that_is_not_what_was_published_is_refused(copies, monkeypatch, library, said):
+    monkeypatch.setitem(sys.modules, "soundata", library)
+    with pytest.raises(ConfigError, match=said):
+        source("esc-50", copies("esc-50"), verify=True).recordings()
+
+
+def test_a_copy_that_is_what_was_published_is_read(copies, monkeypatch):
+    library = Library()
+    monkeypatch.setitem(sys.modules, "mirdata", library)
+    root = copies("gtzan")
+    assert len(source("gtzan", root, verify=True).recordings()) == 30
+    assert library.asked == [("gtzan_genre", str(root))]
+
+
+def test_checksums_need_a_library_that_knows_the_data_set(copies, monkeypatch):
+    monkeypatch.setitem(sys.modules, "soundata", None)
+    with pytest.raises(MissingExtraError, match="soundata"):
+        source("esc-50", copies("esc-50"), verify=True).recordings()
+    with pytest.raises(ConfigError, match="neither soundata nor mirdata has fsdd"):
+        source("fsdd", copies("fsdd"), verify=True).recordings()

@@ -14,13 +14,12 @@ from auscult.core.errors import CheckpointError, ConfigError
 from auscult.core.timebase import TimeBase
 from auscult.models.base import MODELS, AudioModel, Side, Tap, Weights
 from auscult.models.networks.audio_vit import LOG_MEL_16K, AudioVit, VitShape
-from auscult.models.patch_vit import check_length, redraw_vit, vit_taps, vit_times
+from auscult.models.patch_vit import check_length, redraw_vit, shuffle_vit, vit_taps, vit_times
 from auscult.models.weights import (
     load_strict,
     read_checkpoint,
     read_foreign,
     refuse_keys,
-    shuffle_weights,
 )
 
 _PREFIXES = ("module.ar.runtime.backbone.", "backbone.")
@@ -91,7 +90,7 @@ class M2D(AudioModel):
         if weights == "random":
             redraw_vit(module, seed)
         elif weights == "shuffled":
-            shuffle_weights(module, seed)
+            shuffle_vit(module, seed)
         return cls(module, name, weights)
 
     def forward(self, waveform: Float[Tensor, "batch channel time"]) -> Tensor:

@@ -11,6 +11,7 @@ from auscult.models.base import Side, Tap, TokenGrid
 from auscult.models.initial import redraw_weights
 from auscult.models.networks.audio_vit import AudioVit
 from auscult.models.transformer_roles import block_taps, find_blocks
+from auscult.models.weights import shuffle_weights
 
 
 def check_length(vit: AudioVit, waveform: Float[Tensor, "batch channel time"]) -> None:
@@ -38,6 +39,14 @@ def redraw_vit(vit: AudioVit, seed: int) -> None:
     rng = torch.Generator().manual_seed(seed_of(seed, "positions"))
     for parameter in (vit.pos_embed, vit.cls_token):
         parameter.copy_(0.02 * torch.randn(parameter.shape, generator=rng))
+
+
+@torch.no_grad()
+def shuffle_vit(vit: AudioVit, seed: int) -> None:
+    """Permute all that is learned; the mean and deviation of its spectra stay, which never were."""
+    heard = vit.norm_stats.clone()
+    shuffle_weights(vit, seed)
+    vit.norm_stats.copy_(heard)
 
 
 def vit_taps(vit: AudioVit) -> list[Tap]:

@@ -11,6 +11,7 @@ from auscult.core.audio import Audio
 from auscult.core.config import Config, parse
 from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.sounds.base import SOUNDS, Recording, Skipped, SoundSource, at_most
+from auscult.sounds.checksums import check_published
 from auscult.sounds.corpora import CORPORA, Corpus, Rows
 from auscult.sounds.folder import Folder
 
@@ -71,6 +72,11 @@ class TaskSource(SoundSource):
         """The folder of the data set, laid out as it is published."""
         partial: bool = False
         """Whether a copy that lacks recordings or classes will do."""
+        verify: bool = False
+        """Whether to compare every file with its published checksum first.
+
+        ESC-50 through soundata, GTZAN through mirdata, when they are installed.
+        """
         sides: tuple[str, ...] = ()
         """Only these values of the published sides or folds (``test``, ``1``); none: all."""
         per_class: int | None = Field(None, ge=1)
@@ -125,6 +131,8 @@ class TaskSource(SoundSource):
         """What the copy lists."""
         if not Path(self.params.path).is_dir():
             raise ConfigError(f"the folder {self.params.path} does not exist, or is no folder")
+        if self.params.verify:
+            check_published(self._task.corpus, Path(self.params.path))
         try:
             return self._corpus.read(Path(self.params.path))
         except ConfigError as error:
