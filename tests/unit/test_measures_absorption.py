@@ -112,6 +112,11 @@ def test_which_label_determines_which(specific, general, expected):
 
 def test_a_long_atom_that_hardly_points_at_the_class_is_no_absorber():
     x, positive, sub = planted()
-    acts, _ = absorbing(positive, sub)
-    _, found = measured(acts, np.stack([G, G + 100 * A, B, OTHER]), x, positive)
+    acts, atoms = absorbing(positive, sub)
+    general, _ = measured(acts, atoms, x, positive)
+    along = general.direction
+    across = A - (A @ along) * along
+    _, found = measured(acts, np.stack([G, along + 100 * across, B, OTHER]), x, positive)
     assert found.full_rate == 0.0
+    _, near = measured(acts, np.stack([G, along + 10 * across, B, OTHER]), x, positive)
+    assert near.full_rate > 0.0
