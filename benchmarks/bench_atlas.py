@@ -15,7 +15,7 @@ from auscult.models.base import MODELS
 from auscult.taps.linear import without_nonlinearities
 
 SPANS = {"encodec": 2718, "dac": 7978, "oobleck": 31818}
-N_FRAMES, N_TONES = 16, 4
+N_FRAMES, N_TONES = 32, 4
 
 
 def atlas(name: str) -> dict[str, float]:

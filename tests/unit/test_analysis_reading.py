@@ -1,10 +1,12 @@
 """What analyses share: too little to measure is told from a damaged store."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
-from auscult.analyses.base import BASE
-from auscult.analyses.reading import drawn_moves, moves_or_reason, untested
+from auscult.analyses.base import BASE, ClipSound
+from auscult.analyses.reading import drawn_moves, longest_clips, moves_or_reason, untested
 from auscult.core.errors import NothingToMeasureError, NoVectorsError, StoreError
 from auscult.testing.planted import TAP, PlantedContext
 
@@ -51,3 +53,32 @@ def test_what_cannot_be_tested_has_its_nulls_without_a_number():
     one = found.measurement
     assert (one.tap, one.published, list(one.controls)) == (TAP, "0.9 (P1)", ["noise"])
     assert np.isnan([one.value, one.controls["noise"]]).all()
+
+
+class Sounds(PlantedContext):
+    """Two recordings, the first of which ends with a sliver; and one more than is asked for."""
+
+    lengths: ClassVar = {"a#0": 100, "a#1": 3, "b#0": 5, "b#1": 90, "c#0": 100}
+
+    def __init__(self):
+        self.seed = 0
+        self.taps = [TAP]
+
+    def clip_ids(self, split="test", condition=BASE):
+        return list(self.lengths)
+
+    def sound(self, clip_id, condition=BASE):
+        return ClipSound(clip_id, clip_id[0], np.zeros(self.lengths[clip_id]), {})
+
+
+def test_the_longest_clip_of_each_recording_is_taken():
+    found = longest_clips(Sounds(), 2)
+    assert [one.clip_id for one in found] == ["a#0", "b#1"]
+
+
+def test_no_clip_is_a_reason():
+    class Silent(Sounds):
+        lengths: ClassVar = {}
+
+    with pytest.raises(NothingToMeasureError, match="no clip"):
+        longest_clips(Silent(), 2)

@@ -20,7 +20,14 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, page, untested, verdict_of
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    longest_clips,
+    page,
+    untested,
+    verdict_of,
+)
 from auscult.analyses.stage_pictures import atlas_pictures, stage_facts
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
@@ -336,7 +343,7 @@ def _tried_images(
 
 def _images(context: Context, model: AudioModel) -> dict[str, Images]:
     drawn = context.model("random")
-    clip = context.sound(context.clip_ids()[0]).waveform
+    clip = longest_clips(context, 1)[0].waveform
     found = {}
     for name, network, within in (
         (OWN, model, nullcontext()),

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Shaped
 
 from auscult.analyses.base import (
     BASE,
+    ClipSound,
     Condition,
     Context,
     DictionaryOf,
@@ -204,6 +205,29 @@ def moves_or_reason(
         return drawn_moves(context, tap, lag, most, condition, split, fewest)
     except NOTHING_TO_MEASURE as error:
         return str(error)
+
+
+def longest_clips(context: Context, most: int) -> list[ClipSound]:
+    """The longest test clip of each of the first recordings: the last of one may be a sliver.
+
+    Args:
+        context: Has the sounds.
+        most: How many recordings.
+
+    Raises:
+        NothingToMeasureError: There is no test clip.
+    """
+    found: dict[str, ClipSound] = {}
+    for clip_id in context.clip_ids():
+        clip = context.sound(clip_id)
+        known = found.get(clip.recording_id)
+        if known is None and len(found) == most:
+            break
+        if known is None or len(clip.waveform) > len(known.waveform):
+            found[clip.recording_id] = clip
+    if not found:
+        raise NothingToMeasureError("there is no clip on the test side")
+    return list(found.values())
 
 
 def pooled(values: Float[np.ndarray, "lane frame"], most: int) -> tuple[np.ndarray, np.ndarray]:

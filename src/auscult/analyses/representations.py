@@ -17,7 +17,14 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, page, untested, verdict_of
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    longest_clips,
+    page,
+    untested,
+    verdict_of,
+)
 from auscult.blocks import Axis, Block, Clip, ClipGrid, Curve, Heatmap, Lanes, Series
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -71,7 +78,8 @@ class Representations(Analysis):
     def run(self, context: Context, params: RepresentationsParams) -> Result:
         """Read the spectrogram at every recorded tap; take one wave apart."""
         found = Gathered()
-        ids = context.clip_ids()[: params.n_clips]
+        clips = longest_clips(context, params.n_clips)
+        ids = [clip.clip_id for clip in clips]
         for step, tap in enumerate(context.taps):
             try:
                 found.judgements.append(_read(context, tap, ids))
@@ -79,9 +87,8 @@ class Representations(Analysis):
                 said = f"{tap}: what the feature map keeps cannot be told."
                 found.judgements.append(untested(said, str(error), "", _READ, tap, [_DRAWN]))
             context.advance((step + 1) / len(context.taps))
-        clip = context.sound(ids[0])
         rate = context.model().sample_rate
-        measured, sounds = _taken_apart(context, params, clip.waveform, found)
+        measured, sounds = _taken_apart(context, params, clips[0].waveform, found)
         found.measurements.append(measured)
         found.blocks += _ways(context, params, ids[0], rate)
         result = found.judged_first(

@@ -18,7 +18,14 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, page, untested
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    longest_clips,
+    missing_blocks,
+    page,
+    untested,
+)
 from auscult.analyses.stage_pictures import stage_facts
 from auscult.analyses.unit_cards import UnitFilters, unit_gallery, unit_item, width_pictures
 from auscult.blocks import Block, GalleryItem, Verdict
@@ -184,9 +191,7 @@ def _at_stage(
 ) -> _AtStage:
     del heard
     model = context.model()
-    clips = [context.sound(clip_id) for clip_id in context.clip_ids()]
-    first = {clip.recording_id: clip for clip in reversed(clips)}
-    kept = [first[name] for name in sorted(first)][: params.n_references]
+    kept = longest_clips(context, params.n_references)
     n_samples = reference_samples(model, stage)
     references = np.stack([loudest(clip.waveform, n_samples) for clip in kept])
     n_units = min(params.n_units, stage.n_channels)
@@ -333,7 +338,7 @@ def _made(
     label = f"{stage.address}, unit {channel}"
     rate = model.sample_rate
     made = [MadeSound(sound, rate, f"{label}: preferred sound")]
-    clip = context.sound(context.clip_ids()[0])
+    (clip,) = longest_clips(context, 1)
     wave = clip.waveform if model.probe_samples else clip.waveform[: 4 * rate]
     said = context.hear(stage.address, wave[None])
     activity = np.abs(said.values[0, :, channel].numpy() - float(said.values[0, :, channel].mean()))

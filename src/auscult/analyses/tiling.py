@@ -17,7 +17,14 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, page, untested
+from auscult.analyses.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    longest_clips,
+    missing_blocks,
+    page,
+    untested,
+)
 from auscult.analyses.stage_pictures import in_order, stage_facts, stage_of
 from auscult.blocks import Axis, Block, Curve, Heatmap, Series, Table, Verdict
 from auscult.core.config import Config
@@ -137,7 +144,7 @@ class _Bank:
 
 def _bank(context: Context, params: TilingParams, stage: Stage) -> _Bank:
     model = context.model()
-    clip = context.sound(context.clip_ids()[0])
+    (clip,) = longest_clips(context, 1)
     reference = loudest(clip.waveform, reference_samples(model, stage))[None]
     n = min(params.most_channels, stage.n_channels)
     channels = np.unique(np.linspace(0, stage.n_channels - 1, n).round().astype(np.int64))
