@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.signal import resample
 
 from auscult.analyses.base import (
     ANALYSES,
@@ -40,6 +39,7 @@ from auscult.measures.tone_sweep import (
     Lines,
     clear_tones,
     clip_samples,
+    heard_frames,
     steady_responses,
     sweep,
     tone_waves,
@@ -376,19 +376,10 @@ def _heard(model: AudioModel, tried: _Tried) -> tuple[MadeSound, ...]:
         line = float(folded_hz(np.array([tried.example_hz]), stage.rate_hz)[0])
         moving = heard[0] - heard[0].mean(0)
         loudest = moving[:, int(np.square(moving).sum(0).argmax())]
-        made = _as_sound(loudest, stage)
+        made = heard_frames(loudest, stage)
         if made is not None:
             sounds.append(MadeSound(made, fs, f"{address}: line at {line:.4g} Hz"))
     return tuple(sounds)
-
-
-def _as_sound(values: np.ndarray, stage: Stage) -> np.ndarray | None:
-    """Frames of one channel joined by a band-limited line, at the sound's own rate."""
-    level = float(np.sqrt(np.mean(np.square(values))))
-    if level <= 0 or len(values) < 2:
-        return None
-    values = values[: int(stage.rate_hz) + 1] * (0.1 / level)
-    return np.asarray(resample(values, round(len(values) * float(stage.time.hop))), np.float32)
 
 
 def _arrays(tried: _Tried) -> dict[str, np.ndarray]:

@@ -16,11 +16,14 @@ _LONGEST = 1 << 17
 
 
 def reference_samples(model: AudioModel, stage: Stage) -> int:
-    """Length of a sound around whose middle a unit's filter is taken."""
+    """Length of a sound around whose middle a unit's filter is taken, at least an eighth second.
+
+    Codecs cut what they hear to whole frames of their latents: a shorter sound may be cut to none.
+    """
     if model.probe_samples:
         return model.probe_samples
     reach = float(stage.time.span) * (1 if stage.bounded else 2) + 4 * float(stage.time.hop)
-    return int(np.ceil(reach)) + 1
+    return max(int(np.ceil(reach)) + 1, model.sample_rate // 8)
 
 
 def effective_filters(

@@ -161,6 +161,22 @@ def steady_frames(time: TimeBase, n_samples: int) -> range:
     return inside
 
 
+def heard_frames(
+    values: Float[np.ndarray, " frame"], stage: Stage, rms: float = 0.1
+) -> Float[np.ndarray, " time"] | None:
+    """Up to a second of one channel as a sound: frames joined by a band-limited line.
+
+    At the sound's own rate and the level of a tone; None where nothing moves.
+    """
+    from scipy.signal import resample
+
+    level = float(np.sqrt(np.mean(np.square(values))))
+    if level <= 0 or len(values) < 2:
+        return None
+    values = values[: int(stage.rate_hz) + 1] * (rms / level)
+    return np.asarray(resample(values, round(len(values) * float(stage.time.hop))), np.float32)
+
+
 def _heard(
     model: AudioModel,
     stages: Sequence[Stage],
