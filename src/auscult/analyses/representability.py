@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +29,7 @@ from auscult.measures.representability import (
     Foretold,
     Kind,
     Partials,
+    Predict,
     fit_prediction,
     foretold,
     partials_of,
@@ -37,9 +39,10 @@ from auscult.measures.statistics import bootstrap_interval
 
 _RATE = 16_000
 _KINDS: Mapping[Kind, str] = {"boosted": "boosted trees", "linear": "linear"}
-_PERMUTED, _ONE = "learned from permuted answers", "level of the partial alone"
+_PERMUTED, _ONE = "learned from permuted answers, mean |r|", "level of the partial alone"
 _PUBLISHED = "foretellable, in words (P0); r ≈ 0.99 for collapse (arXiv 2607.08545, second hand)"
 SIGNALS, ENCODERS = "unseen signals, seen encoders", "unseen random encoders"
+_N_PERMUTED = 5
 _NAME = "correlation of foretold and observed decodability"
 
 
@@ -78,6 +81,7 @@ class Representability(Analysis):
         "Do signal and architecture alone foretell which partials stay decodable?"
     )
     source: ClassVar[str] = "METHODS B-5 (Cosme-Clifford, Post 0)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: RepresentabilityParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -151,12 +155,16 @@ class _Study:
         predict, _ = fit_prediction(self.learned.predictors, self.learned.decodable, kind, 0)
         return {name: foretold(predict, rows) for name, rows in self.tests.items()}
 
-    def permuted(self, name: str) -> float:
-        """Correlation of a prediction that was learned from exchanged answers."""
+    @cached_property
+    def _exchanged(self) -> list[Predict]:
         rng = named_rng(self.seed, "representability", "permuted")
-        answers = rng.permutation(self.learned.decodable)
-        predict, _ = fit_prediction(self.learned.predictors, answers, "boosted", 0)
-        return foretold(predict, self.tests[name]).r
+        answers = [rng.permutation(self.learned.decodable) for _ in range(_N_PERMUTED)]
+        return [fit_prediction(self.learned.predictors, one, "boosted", 0)[0] for one in answers]
+
+    def permuted(self, name: str) -> float:
+        """Mean |r| of predictions that were learned from exchanged answers."""
+        rows = self.tests[name]
+        return float(np.mean([abs(foretold(one, rows).r) for one in self._exchanged]))
 
 
 def _random_rows(
