@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from auscult.analyses.stage_pictures import stage_of
-from auscult.claims.ledger import Standing
+from auscult.claims import Standing, known_claims
 from auscult.experiment.run import Run
 
 HERE = Path(__file__).parent
@@ -60,13 +60,14 @@ def standing(one: Standing) -> str:
 
 
 def verdicts(runs: list[Run]) -> list[str]:
-    """The claims of the study over the runs."""
+    """The claims of the study over the runs; one that did not ask about a claim has a dash."""
+    told = [{one.claim.id: one for one in run.ledger.standings} for run in runs]
     rows = []
-    for standings in zip(*(run.ledger.standings for run in runs), strict=True):
-        claim = standings[0].claim
-        if claim.study == "architecture":
-            cells = [standing(one) for one in standings]
-            rows.append([f"{claim.id}: {claim.statement}", claim.published, *cells])
+    for claim in known_claims():
+        if claim.study == "architecture" and any(claim.id in one for one in told):
+            cells = [standing(one[claim.id]) if claim.id in one else "–" for one in told]
+            if set(cells) != {"–"}:
+                rows.append([f"{claim.id}: {claim.statement}", claim.published, *cells])
     return table(["claim", "published", *(run.manifest["name"] for run in runs)], rows)
 
 

@@ -86,6 +86,7 @@ class SelectivityAtDepth(Analysis):
     question: ClassVar[str] = (
         "How narrow are units at every depth, against what their span and their frames would allow?"
     )
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "METHODS B-3, B-10 (Cosme-Clifford, Post 0; arXiv 2607.08545)"
 
     @classmethod
@@ -231,7 +232,8 @@ def _in_bounds(context: Context, one: _AtStage) -> Measurement:
         named_rng(context.seed, "selectivity", one.stage.address, "interval"),
         300,
     )
-    nulls = {name: _median(one.ratios(name)) for name in one.widths if name != OWN}
+    # The network without its activations is no null: the page's curves show it.
+    nulls = {name: _median(one.ratios(name)) for name in one.widths if name not in (OWN, LINEAR)}
     name = "median noise bandwidth over the bound f_s / R"
     return Measurement(name, _median(own), "", nulls, interval, _PUBLISHED, one.stage.address)
 

@@ -40,7 +40,7 @@ OWN, DRAWN, SHUFFLED, LINEAR = (
     "shuffled weights",
     "without activations",
 )
-_ORTHOGONAL = "orthogonal"
+_ORTHOGONAL, _NORMAL = "orthogonal", "normal taps"
 _TOLD = {
     "coherence": "largest |cos| of two filters",
     "overlap": "mean |cos| of two filters",
@@ -78,6 +78,7 @@ class TilingAtDepth(Analysis):
     question: ClassVar[str] = (
         "Do filters tile frequency evenly and independently, more than ones that nobody trained?"
     )
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "METHODS B-4 (Cosme-Clifford, Post 0; arXiv 2507.06152 for bounds)"
 
     @classmethod
@@ -190,7 +191,9 @@ def _measured(bank: _Bank, name: str) -> Measurement:
 def _judged(bank: _Bank) -> Judgement:
     own, best = bank.tilings[OWN], bank.tilings[_ORTHOGONAL]
     drawn = bank.tilings[DRAWN]
-    overlap = _measured(bank, "overlap")
+    nulls = {name: bank.tilings[name].overlap for name in (DRAWN, SHUFFLED, _NORMAL)}
+    nulls[f"ceiling: {_ORTHOGONAL}"] = best.overlap
+    overlap = Measurement(_TOLD["overlap"], own.overlap, "", nulls, tap=bank.stage.address)
     broken = own.overlap > best.overlap + 0.02 and own.bound_ratio_db > best.bound_ratio_db + 1
     verdict: Verdict = "holds" if broken else "does not hold"
     if not np.isfinite(own.overlap):
