@@ -230,6 +230,33 @@ def serve(
 
 
 @app.command()
+def steer(
+    vector: Annotated[
+        Path, typer.Argument(help="A control vector's folder, as the steering analysis leaves it.")
+    ],
+    sound: Annotated[Path, typer.Argument(help="The sound to steer.")],
+    out: Annotated[Path, typer.Option(help="The new file, .wav or .flac.")],
+    strength: Annotated[
+        float | None, typer.Option(help="How much [default: what the audit chose].")
+    ] = None,
+    start: Annotated[float | None, typer.Option(help="Only from here on, in seconds.")] = None,
+    stop: Annotated[float | None, typer.Option(help="Only up to here, in seconds.")] = None,
+    fade: Annotated[float, typer.Option(help="Length of the crossfades, in seconds.")] = 0.05,
+    requantise: Annotated[bool, typer.Option(help="Pass the model's quantiser.")] = False,
+    model: Annotated[
+        str, typer.Option(help="A type, FILE.py:FACTORY or spec [default: that of the run].")
+    ] = "",
+) -> None:
+    """Move a concept in a sound by a saved control vector, and show what moved."""
+    from auscult.experiment.steer_file import HEADINGS, steer_file
+
+    span = {"start_s": start, "stop_s": stop, "fade_s": fade}
+    moved = steer_file(vector, sound, out, strength, span, requantise, model)
+    _print_table(HEADINGS, [one.cells() for one in moved])
+    typer.echo(out)
+
+
+@app.command()
 def convert(
     folder: Annotated[Path, typer.Argument(help="A dictionary's folder, of any known format.")],
     to: Annotated[str, typer.Option(help="saelens, dictionary_learning or sparsify.")],

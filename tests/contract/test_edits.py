@@ -182,10 +182,10 @@ def test_a_direction_of_another_width_is_refused(values):
 
 
 def test_a_crossfade_is_a_raised_cosine_inside_the_span():
-    # Frames lie at 0.0005 s, 0.0105 s, …: 0.02 s of fade hold two of them on each side.
+    # Hops are centred at 0.005 s, 0.015 s, …: 0.02 s of fade hold two of them on each side.
     share = span_share(12, TIME, 0.03, 0.09, 0.02)
-    rising = [(1 - math.cos(math.pi * since / 0.02)) / 2 for since in (0.0005, 0.0105)]
-    falling = [(1 - math.cos(math.pi * left / 0.02)) / 2 for left in (0.0195, 0.0095)]
+    rising = [(1 - math.cos(math.pi * since / 0.02)) / 2 for since in (0.005, 0.015)]
+    falling = [(1 - math.cos(math.pi * left / 0.02)) / 2 for left in (0.015, 0.005)]
     expected = [0, 0, 0, *rising, 1, 1, *falling, 0, 0, 0]
     np.testing.assert_allclose(share, expected, atol=1e-12)
 
@@ -196,8 +196,14 @@ def test_a_fade_longer_than_half_of_the_span_is_half_of_it():
     assert share.max() < 1
 
 
+def test_frames_count_by_their_own_hop_however_far_they_look_back():
+    looking_back = TIME.after_conv(kernel=9, padding=8)
+    assert looking_back.seconds(5) < 0.02  # the middle of what frame 5 heard
+    np.testing.assert_array_equal(span_share(6, looking_back, 0.03, 0.05), [0, 0, 0, 1, 1, 0])
+
+
 def test_an_open_end_is_not_faded():
-    np.testing.assert_array_equal(span_share(4, TIME, None, 0.025, 0.0), [1, 1, 1, 0])
+    np.testing.assert_array_equal(span_share(4, TIME, None, 0.03, 0.0), [1, 1, 1, 0])
     assert span_share(12, TIME, 0.03, None, 0.02)[-1] == 1
     assert span_share(12, TIME, None, None, 0.02) is None
 

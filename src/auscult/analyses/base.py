@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -172,6 +173,15 @@ class MadeSound:
         return Clip(self.clip_id, start_s, stop, label or self.label)
 
 
+@runtime_checkable
+class Saveable(Protocol):
+    """Something that writes itself into a folder."""
+
+    def save(self, folder: Path) -> None:
+        """Write it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Result:
     """What an analysis found.
@@ -192,6 +202,7 @@ class Result:
     blocks: tuple[Block, ...] = ()
     judgements: tuple[Judgement, ...] = ()
     sounds: tuple[MadeSound, ...] = ()
+    keeps: Mapping[str, Saveable] = field(default_factory=dict)
     scorecards: Mapping[str, Scorecard] = field(default_factory=dict)
 
 

@@ -18,7 +18,7 @@ from auscult.experiment.progress import Progress, ticker
 
 
 def keep_result(folder: Path, name: str, analysis: Analysis, result: Result) -> None:
-    """Write ``result.json``, ``arrays.safetensors`` and the blocks of the page."""
+    """Write ``result.json``, ``arrays.safetensors``, the blocks of the page, and what it leaves."""
     measurements = [_finite(asdict(one)) for one in result.measurements]
     write_json(
         folder / "result.json",
@@ -37,6 +37,8 @@ def keep_result(folder: Path, name: str, analysis: Analysis, result: Result) -> 
     blocks = analysis.view(result)
     save_blocks(folder, blocks)
     _keep_made(folder, name, result.sounds, _clip_ids(blocks))
+    for below, kept in result.keeps.items():
+        kept.save(folder / below)
     for told, card in result.scorecards.items():
         path = folder / "saebench" / f"{_plain(told)}-{digest_of(told)[:8]}.json"
         write_json(path, _finite(card.to_json()))

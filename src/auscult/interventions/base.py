@@ -28,9 +28,9 @@ class EditParams(Config):
     strength: float = 1.0
     """How much; 0 changes nothing, bit for bit."""
     start_s: float | None = None
-    """Frames centred before this time are left alone; none: from the beginning."""
+    """Frames whose hop is centred before this time are left alone; none: from the beginning."""
     stop_s: float | None = None
-    """Frames centred from this time on are left alone; none: to the end."""
+    """Frames whose hop is centred from this time on are left alone; none: to the end."""
     fade_s: float = Field(0.0, ge=0)
     """Length of the raised-cosine crossfade at each end of the span, inside it.
 
@@ -93,7 +93,9 @@ def span_share(
 ) -> Float[Tensor, " n_frames"] | None:
     """How much of a change each frame gets, from 0 outside a span to 1 inside it.
 
-    Frames count by their centres. At each end the share rises as ``(1 - cos(pi t / fade)) / 2``.
+    A frame counts by the middle of its own hop, as labels do: the centre of all that it heard lies
+    long before that where a layer looks back, and what is changed is heard when the frame is
+    decoded. At each end the share rises as ``(1 - cos(pi t / fade)) / 2``.
 
     Args:
         n_frames: Number of frames.
@@ -107,7 +109,8 @@ def span_share(
     """
     if start_s is None and stop_s is None:
         return None
-    seconds = torch.tensor([time.seconds(i) for i in range(n_frames)], dtype=torch.float64)
+    hop_s = float(time.hop) / time.sample_rate
+    seconds = (torch.arange(n_frames, dtype=torch.float64) + 0.5) * hop_s
     share = torch.ones(n_frames, dtype=torch.float64)
     fade = fade_s
     if start_s is not None and stop_s is not None:

@@ -139,8 +139,10 @@ def usual_embedders() -> list[Embedder]:
     """Two that need no download: mel levels, and the last layer of the bundled toy network."""
     from auscult.models.samplecnn import ToyModel
 
-    params = ToyModel.Params()
-    return [LogMelStatistics(), TapEmbedder(ToyModel.build(params, "trained", 0), "act.8")]
+    toy = ToyModel.build(ToyModel.Params(), "trained", 0)
+    # The network was made for clips of half of what probes get.
+    stretch_s = toy.probe_samples / 2 / toy.sample_rate
+    return [LogMelStatistics(), TapEmbedder(toy, "act.8", stretch_s)]
 
 
 def _embedded(sounds: Sequence[Audio], stretch_s: float, vectors: "_Vectors") -> Embedded:

@@ -48,7 +48,7 @@ class EditContract:
         assert torch.equal(values, before)
 
     def test_frames_outside_the_span_stay_bit_equal(self, values: torch.Tensor) -> None:
-        """Frames lie at 0.0005 s, 0.0105 s, …; the span holds frames 3 to 6."""
+        """Hops are centred at 0.005 s, 0.015 s, …; the span holds frames 3 to 6."""
         changed = self.edit(start_s=0.03, stop_s=0.07)(values, TIME)
         assert torch.equal(changed[:, :3], values[:, :3])
         assert torch.equal(changed[:, 7:], values[:, 7:])

@@ -1,0 +1,105 @@
+"""What a steering audit counts, by hand, and its rule at every edge."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from auscult.measures.steering import (
+    Trial,
+    isolation,
+    monotonicity,
+    random_band,
+    random_halves,
+    saturation,
+    share_inside,
+)
+
+
+def test_isolation_by_hand():
+    effects = np.array([-0.8, 0.1, -0.3])
+    assert isolation(effects, 0) == pytest.approx(0.8 / (0.8 + 0.2))
+    assert isolation(effects, 1) == pytest.approx(0.1 / (0.1 + 0.55))
+    assert isolation(np.array([0.5, np.nan, 0.5]), 0) == pytest.approx(0.5)
+    assert np.isnan(isolation(np.array([0.5, np.nan]), 0))
+    assert np.isnan(isolation(np.zeros(3), 0))
+
+
+def test_monotonicity_is_the_mean_rank_correlation_over_clips():
+    doses = np.array([0.0, 1.0, 2.0, 3.0])
+    moved = np.array([[0.0, 0.0, np.nan], [1.0, -1.0, np.nan], [2.0, -2.0, 1.0], [9.0, -3.0, 2.0]])
+    assert monotonicity(doses, moved[:, :1]) == pytest.approx(1)
+    assert monotonicity(doses, moved) == pytest.approx(0)  # the third clip has two values only
+    # One swap of neighbours among four: 1 - 6 * 2 / (4 * 15) = 0.8.
+    assert monotonicity(doses, np.array([[0.0], [2.0], [1.0], [3.0]])) == pytest.approx(0.8)
+
+
+def test_saturation_is_where_nine_tenths_are_reached():
+    doses = np.array([1.0, 2.0, 4.0])
+    assert saturation(doses, np.array([0.2, 0.91, 1.0])) == 2.0
+    assert saturation(doses, np.array([-1.0, -0.99, -0.2])) == 1.0
+    assert saturation(doses, np.array([0.2, 0.89, 1.0])) == np.inf
+
+
+def test_the_band_is_the_widest_kind_and_averages_clips_first():
+    wavering = np.zeros((20, 1, 2, 1))
+    wavering[:, 0, 0, 0], wavering[:, 0, 1, 0] = 5.0, -5.0  # no effect on average
+    steady = np.full((20, 1, 2, 1), -0.4)
+    assert random_band({"a": wavering})[0, 0] == 0
+    assert random_band({"a": wavering, "b": steady})[0, 0] == pytest.approx(0.4)
+    spread = np.linspace(0, 1, 101)[:, None, None, None]
+    assert random_band({"a": spread})[0, 0] == pytest.approx(0.95)
+
+
+def test_the_share_inside_by_hand():
+    inside = np.array([False, True, True, False])
+    change = np.array([[0.0, 3.0, -1.0, 1.0], [np.nan, 1.0, np.nan, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(share_inside(change, inside), [0.8, 1.0, np.nan])
+
+
+def test_halves_hold_no_recording_twice():
+    halves = random_halves(9, 30, np.random.default_rng(0))
+    assert halves.shape == (30, 4)
+    assert all(len(set(half)) == 4 for half in halves.tolist())
+
+
+def test_halves_scatter_as_the_whole_does_about_the_truth():
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal(4000)
+    means = [values[half].mean() for half in random_halves(len(values), 2000, rng)]
+    assert np.std(means) == pytest.approx(1 / np.sqrt(4000), rel=0.1)
+
+
+PASSING = Trial(
+    effect=0.8,
+    interval=(0.6, 1.0),
+    band=0.3,
+    isolation=0.9,
+    quality={"a": 1.0, "b": 2.0},
+    bounds={"a": 1.5, "b": 2.5},
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "why"),
+    [
+        ({}, "holds", "Above the random band"),
+        ({"interval": (0.29, 1.0)}, "explained by control", "Random directions"),
+        ({"effect": -0.8, "interval": (-1.0, -0.6)}, "does not hold", "the other way"),
+        ({"isolation": 0.69}, "does not hold", "isolation 0.69 is below 0.7"),
+        ({"isolation": 0.7}, "holds", ""),
+        ({"quality": {"a": 1.0, "b": 2.6}}, "does not hold", r"out of bounds \(b\)"),
+        ({"clipping": 0.002}, "does not hold", "it clips"),
+        ({"isolation": float("nan")}, "cannot be tested here", "could not be measured"),
+        (
+            {"isolation": 0.1, "clipping": 0.1},
+            "does not hold",
+            "isolation 0.10 is below 0.7 and it clips",
+        ),
+    ],
+)
+def test_the_rule_passes_only_what_meets_every_part_of_it(changes, verdict, why):
+    told, reason = replace(PASSING, **changes).judged()
+    assert told == verdict
+    assert re.search(why, reason)
