@@ -117,9 +117,10 @@ def _judged(study: AblationStudy) -> Judgement:
 
 def _numbers(study: AblationStudy) -> list[Measurement]:
     found = []
-    controls = study.over_classes("next, gain 0")
-    for what in dict.fromkeys(what for what, _ in study.after):
+    for what in dict.fromkeys(what for what, _ in study.after if not what.startswith("next")):
         accuracy, cross = study.over_classes(what)
+        beside = f"next, {what}" if what.startswith("gain") else "next, gain 0"
+        controls = study.over_classes(beside)
         found += [
             Measurement(f"own accuracy, {what}", accuracy, "pp", {NEXT: controls[0]}, tap=_WHERE),
             Measurement(

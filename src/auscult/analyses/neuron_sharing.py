@@ -79,6 +79,7 @@ class NeuronSharing(Analysis):
         "Which classes share neurons, within a task and across tasks, and is it more than chance?"
     )
     source: ClassVar[str] = "METHODS D-4 (arXiv 2602.15307, Figs. 1–6)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: NeuronSharingParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -285,7 +286,7 @@ def _judged(
     verdict: Verdict = "explained by control"
     if not np.isfinite(value):
         verdict = "cannot be tested here"
-    elif n_beyond and value > max([layered, *[o for o in others if np.isfinite(o)]]):
+    elif n_beyond and value > max(one for one in (layered, untrained, *others) if np.isfinite(one)):
         verdict = "holds"
     elif value < layered:
         verdict = "does not hold"
@@ -295,7 +296,7 @@ def _judged(
         measured,
         verdict,
         "It holds when at least one pair shares more (hypergeometric by layer, Holm, 5 %) and the "
-        "mean exceeds that of such sets"
+        "mean exceeds that of such sets, of random weights"
         + (" and of pairs of other names." if pairs is not None else "."),
         "AA-03",
     )
