@@ -114,6 +114,43 @@ def test_noise_is_no_chord():
     assert np.mean(label("chord-quality", noise, least=0.9).known) < 0.3
 
 
+def test_notes_at_once_are_counted():
+    """Two to four random notes, and one: far above the quarter that any constant gets."""
+    rng = np.random.default_rng(3)
+    right = {n: [] for n in (1, 2, 3, 4)}
+    for _ in range(12):
+        for n, told in right.items():
+            notes = rng.choice(np.arange(48, 77), n, replace=False)
+            samples = sum(
+                rng.uniform(0.5, 1) * stack(440 * 2 ** ((note - 69) / 12), 0.3, 8) for note in notes
+            )
+            said = label("polyphony", 0.05 * samples).values[4:-4]
+            told.append(np.mean(said == n))
+    assert np.mean([np.mean(told) for told in right.values()]) > 0.75
+    assert min(np.mean(told) for told in right.values()) > 0.6
+
+
+def test_chords_of_three_and_of_four_notes_are_told_apart():
+    said, truth = [], []
+    for told, samples in stimuli(
+        "chords", n=24, seconds=0.4, timbre="bright", octave=4, qualities=["minor", "major7"],
+        inversions=[0],
+    ):  # fmt: skip
+        said.append(np.median(label("polyphony", samples).values))
+        truth.append(len(from_list(told["pitches_midi"])))
+    said, truth = np.array(said), np.array(truth)
+    assert set(truth) == {3, 4}
+    assert said[truth == 4].mean() > said[truth == 3].mean() + 0.5
+    assert np.mean(np.abs(said - truth) <= 1) > 0.9
+
+
+def test_noise_is_counted_with_less_confidence_than_a_note():
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    note = 0.1 * stack(220.0) + 0.001 * noise
+    found = [np.median(label("polyphony", samples).confidence) for samples in (noise, note)]
+    assert found[0] < found[1] - 0.1
+
+
 @pytest.mark.parametrize(
     ("root", "steps", "name"),
     [(60, (0, 4, 7), "C major"), (62, (0, 4, 7), "D major"), (69, (0, 3, 7), "A minor")],
@@ -157,7 +194,7 @@ def test_a_beat_begins_at_its_click():
 
 @pytest.mark.parametrize(
     "name",
-    ["harmonic-to-noise", "inharmonicity", "attack-time", "chroma", "chord-quality", "key", "tempo", "beat-phase"],
+    ["harmonic-to-noise", "inharmonicity", "attack-time", "chroma", "chord-quality", "key", "polyphony", "tempo", "beat-phase"],
 )  # fmt: skip
 def test_silence_has_none_of_these(name):
     labels = label(name, np.zeros(RATE))

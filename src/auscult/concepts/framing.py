@@ -17,7 +17,7 @@ from auscult.core.timebase import TimeBase
 
 COARSEST_S = 0.02
 FINEST_S = 0.005
-_SILENT = 1e-9  # sum of magnitudes over the window's length: far below one step of 24 bits
+SILENT = 1e-9  # sum of magnitudes over the window's length: far below one step of 24 bits
 _BATCH = 2048
 
 
@@ -122,7 +122,7 @@ class SpectralConcept(Concept):
         hz = np.fft.rfftfreq(n, 1 / audio.sample_rate)
         parts = []
         for magnitudes in spectra(audio.samples.mean(0), points.centres, n):
-            heard = magnitudes.sum(axis=1) > _SILENT * n
+            heard = magnitudes.sum(axis=1) > SILENT * n
             values = np.full(len(magnitudes), np.nan)
             values[heard] = self.measure(magnitudes[heard], hz)
             parts.append(values)
