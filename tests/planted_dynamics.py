@@ -106,4 +106,4 @@ class Planted:
     def nothing(self, *args, **kwargs):
         raise NotImplementedError("what is planted are response vectors, not sounds")
 
-    model = clip_ids = sound = responses = hear = clip = nothing
+    model = clip_ids = sound = responses = hear = clip = batches = training_logs = nothing

@@ -9,7 +9,26 @@ from auscult.core.errors import NothingToMeasureError, StoreError
 from auscult.testing.studies import open_study
 from tests.contract.test_analyses import NAMES, SMALL, spec
 
-HEAR_ALONE = {"filters", "trajectories"}
+HEAR_ALONE = {
+    "atlas",
+    "class-neurons",
+    "code-levels",
+    "code-stability",
+    "codes",
+    "collapse",
+    "compositionality",
+    "filters",
+    "gabor-latents",
+    "neuron-ablation",
+    "neuron-sharing",
+    "note-interventions",
+    "psychophysics",
+    "representability",
+    "representations",
+    "selectivity",
+    "tiling",
+    "trajectories",
+}
 """They look at weights, or play sounds anew, and read no recorded vector."""
 
 

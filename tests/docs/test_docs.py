@@ -130,6 +130,8 @@ def test_every_public_name_is_documented(name: str):
 def test_every_registered_name_and_setting_is_documented(registry: str, page: str):
     text = (ROOT / f"docs/reference/{page}.md").read_text()
     for name in getattr(auscult, registry).names():
+        if name.startswith("example-"):  # of another test in this process
+            continue
         section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
         for field, info in getattr(auscult, registry).get(name).Params.model_fields.items():
             assert f"| `{field}` |" in section

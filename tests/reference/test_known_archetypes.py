@@ -141,6 +141,12 @@ class Planted:
     def hear(self, tap, waveform, weights="trained"):
         raise NotImplementedError
 
+    def batches(self, split, condition=BASE):
+        raise NotImplementedError
+
+    def training_logs(self, name, tap):
+        raise NotImplementedError
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):

@@ -74,7 +74,7 @@ def jaccard_by_chance(n_all: int, n: int, m: int) -> float:
     """Mean overlap of two sets drawn at random from as many things (hypergeometric).
 
     >>> round(jaccard_by_chance(10, 5, 5), 3)
-    0.345
+    0.35
 
     Raises:
         ConfigError: A set is larger than what it is drawn from.

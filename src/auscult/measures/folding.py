@@ -11,7 +11,7 @@ def folded_hz(f_hz: Float[np.ndarray, " n"], rate_hz: float) -> Float[np.ndarray
 
     a(f) = |((f + F/2) mod F) − F/2|: what lies above F/2 is folded into 0 … F/2.
 
-    >>> [float(folded_hz(np.array([7000.0]), rate)[0]) for rate in (12000, 3000, 600, 75)]
+    >>> [float(folded_hz(np.array([7000.0]), rate)[0]) for rate in (12e3, 3e3, 600.0, 75.0)]
     [5000.0, 1000.0, 200.0, 25.0]
     """
     return np.asarray(np.abs((f_hz + rate_hz / 2) % rate_hz - rate_hz / 2))

@@ -29,7 +29,8 @@ def planted_spec(folder: Path, analyses: list[dict[str, Any]], n_each: int = 14)
     pairs = zip(clips.heard.waveform.numpy(), clips.labels.tolist(), strict=True)
     for place, (wave, label) in enumerate(pairs):
         name = f"{place:03d}.wav"
-        soundfile.write(sounds / name, wave.T / 2, RATE, subtype="FLOAT")
+        # Float files carry the time of writing, and the split follows from a file's content.
+        soundfile.write(sounds / name, wave.T / 2, RATE, subtype="PCM_24")
         corpus = "one" if place % 2 else "other"
         rows.append((name, f"c{label}", "odd" if label % 2 else "even", corpus))
     with (sounds / "labels.csv").open("w", newline="") as file:
