@@ -65,9 +65,9 @@ class PlantedNeurons(nn.Module):
 
     def _plant(self, block: Block, place: int, n_each: int, rng: np.random.Generator) -> None:
         width, n_classes = block.wide.out_features, block.narrow.out_features
-        # A neuron without a class hears the last bands, and is on for a share of the clips. One that
-        # is always on would push the bar of the published rule to 1, which nothing exceeds; one that
-        # hardly ever is would have the least entropy of all.
+        # A neuron without a class hears the last bands, and is on for a share of the clips. One
+        # that is always on would push the bar of the published rule to 1, which nothing exceeds;
+        # one that hardly ever is would have the least entropy of all.
         weights = np.zeros((width, N_BANDS))
         weights[:, 12:] = rng.uniform(-1, 1, (width, N_BANDS - 12))
         bias = rng.uniform(-0.1, -0.01, width)
