@@ -37,10 +37,6 @@ EXCUSED = {
     ): "takes minutes; tests/e2e/test_init_dictionaries.py reads the spec it writes",
     ("docs/how-to/resume.md", "auscult run study.toml"): "the tutorial runs it",
     (
-        "README.md",
-        "auscult init neurons",
-    ): "minutes of computing; tests/e2e/test_init_neurons.py reads the spec, unit tests answer it",
-    (
         "docs/how-to/neurons.md",
         "auscult init neurons",
     ): "minutes of computing; tests/e2e/test_init_neurons.py reads the spec, unit tests answer it",
