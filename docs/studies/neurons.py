@@ -3,11 +3,17 @@
 Every number on the page comes from the runs' own results; sentences on what they mean stand in ``neurons.words.md``.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from auscult.analyses.base import ANALYSES
+from auscult.core.config import Config
 from auscult.experiment.run import Run
+from auscult.experiment.spec import RecordSpec, SplitSpec
+from auscult.models.base import MODELS
+from auscult.sounds.base import SOUNDS
 
 HERE = Path(__file__).parent
 
@@ -19,6 +25,8 @@ recordings. This page is written by `python docs/studies/neurons.py` from the ru
 * **micro-ACDNet** (mohaimenz/acdnet, MIT): raw audio at 20 kHz, supervised on ESC-50. It was trained on the very ESC-10 clips it hears here.
 * **Lyra v2** (google/lyra, Apache-2.0): the encoder of a speech codec at 16 kHz. It never saw a label: the self-supervised one of the two.
 * **Silero VAD** (snakers4/silero-vad, MIT): speech or not, supervised, 16 kHz.
+* **mini-audio-vit**, bundled here: one small ViT trained twice on the same rendered notes, strokes and noises, by filling in a masked
+  spectrum and by naming what sounds. The published comparison is of such a pair.
 
 Sounds: ESC-10 (CC BY 3.0), the Free Spoken Digit Dataset (CC BY-SA 4.0), LibriSpeech test-other (CC BY 4.0), the Salamander piano and
 Berklee's samples (CC BY 3.0). Neurons are chosen on training recordings, everything is measured on others.
@@ -63,6 +71,130 @@ def claims(runs: list[Run]) -> list[str]:
             f"| {claim.id}: {claim.statement} | {claim.published} | " + " | ".join(cells) + " |"
         )
     return lines
+
+
+PUBLISHED = (
+    ("coverage", "about 100 %", "49 %"),
+    ("neurons, self-supervised over supervised", "about twice", "1"),
+    ("neurons a class, presumably of the self-supervised", "172.0 (CREMA-D), 37.9 (ESC-50)", "–"),
+)
+
+
+def twins(runs: list[Run]) -> list[str]:
+    """The published comparison, and ours of the bundled twins."""
+    lines = [
+        "",
+        "## Self-supervised against supervised",
+        "",
+        "| published (AAPE, VoxCeleb1 countries for coverage) | self-supervised | supervised |",
+        "|---|---|---|",
+        *("| " + " | ".join(row) + " |" for row in PUBLISHED),
+        "",
+        "Ours, in each cell self-supervised / supervised; in brackets both with random weights. Equal counts: the rule keeps 1 % of each "
+        "network's 4,608 neurons. One threshold: it keeps 1 % of both together.",
+        "",
+        "| sounds, task | rule | coverage, equal counts | coverage, labels dealt | neurons a class, equal counts | neurons, one threshold |"
+        " coverage, one threshold | found, FDR 5 % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        for name in run.analyses:
+            for title, known in run.result(name)["facts"]["tasks"].items():
+                rows = known["rows"]
+                cells = [
+                    " / ".join(shown(rows[k][place]) for k in (0, 1))
+                    + (
+                        ""
+                        if place == 4
+                        else f" ({shown(rows[2][place])} / {shown(rows[3][place])})"
+                    )
+                    for place in (3, 4, 2, 5, 6, 7)
+                ]
+                what = f"{run.manifest['name'].removesuffix('-twins')}, {title}"
+                lines.append(f"| {what} | {name} | " + " | ".join(cells) + " |")
+    for run in runs:
+        for name in run.analyses:
+            lines += ["", f"*{run.manifest['name']}*, {name}:", ""]
+            for one in run.result(name)["judgements"]:
+                measured = one["measurement"]
+                within = measured["interval"]
+                shares = f"{shown(measured['value'])}" + (
+                    f", 95 % interval {shown(within[0])} to {shown(within[1])}" if within else ""
+                )
+                beside = "; ".join(f"{n} {shown(v)}" for n, v in measured["controls"].items())
+                lines.append(
+                    f"* {one['claim']}: {one['sentence']} {measured['name']}: {shares} ({beside}). "
+                    f"**{one['verdict'].capitalize()}.**"
+                )
+    return lines
+
+
+def changed(section: dict[str, Any], params: type[Config]) -> dict[str, Any]:
+    """The keys of a section that are not as they are by default."""
+    kept = {}
+    for key, value in section.items():
+        field = params.model_fields.get(key)
+        given = (
+            None
+            if field is None or field.is_required()
+            else field.get_default(call_default_factory=True)
+        )
+        plain = json.loads(json.dumps(given, default=lambda one: one.model_dump(mode="json")))
+        if field is None or value != plain:
+            kept[key] = value
+    return kept
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it; tables in one line, files by their names."""
+    if isinstance(value, dict):
+        some = {
+            k: v
+            for k, v in value.items()
+            if v not in ("", {}, [], None) and (k, v) != ("fewest", 3)
+        }
+        return (
+            "{ "
+            + ", ".join(f"{json.dumps(k) if ' ' in k else k} = {toml(v)}" for k, v in some.items())
+            + " }"
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(toml(one) for one in value) + "]"
+    if isinstance(value, str) and value.startswith("/"):
+        value = Path(value).name
+    return json.dumps(value, ensure_ascii=False)
+
+
+def spec_of(run: Run) -> list[str]:
+    """The spec of a run, what is as by default left out, and the command."""
+    spec, name = run.manifest["spec"], run.manifest["name"]
+    sounds = changed(spec["sounds"], SOUNDS.get(spec["sounds"]["type"]).Params)
+    split = changed(spec["split"], SplitSpec)
+    sounds |= {
+        "clip_seconds": spec["clip_seconds"],
+        "split": split | {k: spec["split"][k] for k in ("train", "test")},
+    }
+    sections = {
+        "[model]": changed(spec["model"], MODELS.get(spec["model"]["type"]).Params)
+        | {"weights": None},
+        "[sounds]": sounds,
+        "[record]": changed(spec["record"], RecordSpec),
+    }
+    lines = [
+        "",
+        f"<details><summary>Spec and command of {name}</summary>",
+        "",
+        "```toml",
+        f'name = "{name}"',
+    ]
+    lines.append(f"seed = {spec['seed']}")
+    analyses = [
+        ("[[analyses]]", {"name": one["name"]} | changed(one, ANALYSES.get(one["type"]).Params))
+        for one in spec["analyses"]
+    ]
+    for heading, section in [*sections.items(), *analyses]:
+        lines += ["", heading, *(f"{k} = {toml(v)}" for k, v in section.items() if v is not None)]
+    return [*lines, "```", "", "```bash", f"auscult run {name}.toml", "```", "", "</details>"]
 
 
 def counts(run: Run) -> list[str]:
@@ -153,10 +285,17 @@ def section(run: Run) -> list[str]:
 def main() -> None:
     """Write the page beside this file."""
     runs = [Run.open(folder) for folder in sys.argv[1:]]
-    page = claims(runs)
+    pairs = [run for run in runs if run.manifest["name"].endswith("-twins")]
+    single = [run for run in runs if run not in pairs]
+    page = claims(single)
+    if pairs:
+        page += twins(pairs)
     page += ["", (HERE / "neurons.words.md").read_text(encoding="utf-8").rstrip()]
-    for run in runs:
+    for run in single:
         page += section(run)
+    page += ["", "## Specs"]
+    for run in runs:
+        page += spec_of(run)
     (HERE / "neurons.md").write_text("\n".join(page) + "\n", encoding="utf-8")
 
 

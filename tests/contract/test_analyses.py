@@ -46,6 +46,7 @@ SMALL = {
     "compositionality": {"n_draws": 1, "n_mixtures": 2},
     "note-interventions": {"n_pairs": 4, "n_companies": 2, "seconds": 0.4},
     "gabor-latents": {"n_fitted": 20, "n_pairs": 8, "seconds": 0.5},
+    "neuron-contrast": {"other": {"type": "toy-samplecnn"}},
     "atlas": {"n_tones": 3, "n_frames": 16},
     "collapse": {"n_tones": 24, "n_each": 2, "n_frames": 16},
     "selectivity": {

@@ -277,7 +277,7 @@ def _enough(study: Study, params: ClassNeuronsParams) -> Judgement:
         measured,
         verdict,
         "It holds when some are found, and more than twice as many as under labels dealt out anew "
-        "and under random weights. Whether a second network has fewer, two runs say.",
+        "and under random weights. Whether a second network has fewer, neuron-contrast says.",
         "AA-02",
     )
 

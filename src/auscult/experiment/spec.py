@@ -13,11 +13,10 @@ from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.dictionaries.end_to_end import EndToEndSettings
 from auscult.dictionaries.train import TrainSettings
-from auscult.models.base import MODELS, AudioModel, Weights
+from auscult.models.base import AudioModel, Weights, model_part
 from auscult.sounds.base import SOUNDS, SoundSource
 from auscult.store.sampling import Sampling
 
-_WEIGHTS = ("trained", "random", "shuffled")
 _OWN_KEYS = (
     "name", "of", "lag", "n_seeds", "tap", "target", "context", "taps", "weights", "end_to_end"
 )  # fmt: skip
@@ -276,22 +275,6 @@ class Spec(Config):
             for name, analysis, own in self.analysis_parts()
         ]
         return data
-
-
-def model_part(section: Mapping[str, Any]) -> tuple[type[AudioModel], Config, Weights]:
-    """Read a ``[model]`` section; ``weights`` may also be a folder or a hub name.
-
-    Raises:
-        ConfigError: A key is unknown or lacking.
-        UnknownNameError: There is no such family.
-    """
-    rest = dict(section)
-    weights = rest.pop("weights", "trained")
-    if weights not in _WEIGHTS:
-        rest["checkpoint"] = weights
-        weights = "trained"
-    cls, params = MODELS.parse(rest, "model")
-    return cls, params, weights
 
 
 def _plain(params: Config) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from auscult.core.errors import ConfigError, UnknownNameError, UserError
 from auscult.experiment.concepts_spec import concept_values
 from auscult.experiment.first_layer_spec import PRESETS, clip_seconds, first_layer_values
 from auscult.experiment.neurons_spec import neurons_values
-from auscult.experiment.spec import model_part, read_spec
-from auscult.models.base import MODELS, AudioModel
+from auscult.experiment.spec import read_spec
+from auscult.models.base import MODELS, AudioModel, model_part
 from auscult.sounds.base import SOUNDS
 
 _TAPS = {

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -170,3 +170,19 @@ class AudioModel(ABC):
         None to have it measured.
         """
         return None
+
+
+def model_part(section: Mapping[str, Any]) -> tuple[type[AudioModel], Config, Weights]:
+    """Read a ``[model]`` section; ``weights`` may also be a folder or a hub name.
+
+    Raises:
+        ConfigError: A key is unknown or lacking.
+        UnknownNameError: There is no such family.
+    """
+    rest = dict(section)
+    weights = rest.pop("weights", "trained")
+    if weights not in get_args(Weights):
+        rest["checkpoint"] = weights
+        weights = "trained"
+    cls, params = MODELS.parse(rest, "model")
+    return cls, params, weights
