@@ -263,7 +263,7 @@ def section(run: Run) -> list[str]:
         "",
         f"## {run.manifest['name']}",
         "",
-        f"`{spec['model']['factory']}`, {run.manifest['recordings']} recordings in clips of {spec['clip_seconds']:g} s, "
+        f"`{spec['model'].get('factory', spec['model']['type'])}`, {run.manifest['recordings']} recordings in clips of {spec['clip_seconds']:g} s, "
         f"{len(run.manifest['times'])} taps; {seconds / 60:.1f} minutes of computing.",
     ]
     for name in run.analyses:
