@@ -18,6 +18,8 @@ def test_the_command_writes_a_spec_that_is_read(tmp_path, monkeypatch):
     asked = [one["type"] for one in read_toml(tmp_path / "architecture.toml")["analyses"]]
     assert asked == [
         "atlas", "collapse", "selectivity", "tiling", "representations", "representability",
+        "compositionality", "note-interventions", "codes", "code-stability", "code-levels",
+        "gabor-latents",
     ]  # fmt: skip
 
 
