@@ -194,7 +194,7 @@ def spec_of(run: Run) -> list[str]:
     ]
     for heading, section in [*sections.items(), *analyses]:
         lines += ["", heading, *(f"{k} = {toml(v)}" for k, v in section.items() if v is not None)]
-    return [*lines, "```", "", "```bash", f"auscult run {name}.toml", "```", "", "</details>"]
+    return [*lines, "```", "", "```text", f"auscult run {name}.toml", "```", "", "</details>"]
 
 
 def counts(run: Run) -> list[str]:
