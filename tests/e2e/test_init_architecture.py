@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from auscult.cli import app
 from auscult.core.config import read_toml
+from auscult.core.errors import UnknownNameError
 from auscult.experiment.spec import read_spec
 from auscult.experiment.start import Start, write_start
 
@@ -27,3 +28,9 @@ def test_the_command_writes_a_spec_that_is_read(tmp_path, monkeypatch):
 def test_clips_are_what_the_network_takes_at_once(model, seconds, tmp_path):
     path = write_start(Start("architecture", model=model), tmp_path, force=False)
     assert read_toml(path)["sounds"]["clip_seconds"] == seconds
+
+
+def test_a_study_that_is_nearly_spelt_is_not_taken_for_a_general_one(tmp_path):
+    with pytest.raises(UnknownNameError, match="did you mean 'architecture'"):
+        write_start(Start("architecure", model="mini-encodec"), tmp_path, force=False)
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,7 @@ def write_start(start: Start, folder: Path, force: bool) -> Path:
         raise UserError(f"{name!r} cannot be a file's name")
     if start.preset not in PRESETS:
         raise UnknownNameError("preset", start.preset, PRESETS)
+    _refuse_near_miss(start.template)
     path = folder / f"{name}.toml"
     if path.exists() and not force:
         raise UserError(f"{path} exists: choose another name, or give --force")
@@ -78,6 +80,18 @@ def write_start(start: Start, folder: Path, force: bool) -> Path:
     read_spec(tomllib.loads(text))
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def _refuse_near_miss(template: str) -> None:
+    """Any name starts a general study, but for one that was meant to be a study of its own.
+
+    Raises:
+        UnknownNameError: The name is nearly that of a template.
+    """
+    folder = files("auscult.experiment") / "starting"
+    known = {Path(one.name).stem for one in folder.iterdir()} - {"study"}
+    if template not in known and get_close_matches(template, known, n=1, cutoff=0.85):
+        raise UnknownNameError("study", template, known)
 
 
 def _filled(start: Start, name: str) -> str:
