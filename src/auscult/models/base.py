@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from auscult.core.config import Config
 from auscult.core.registry import Registry
 from auscult.core.timebase import TimeBase
+from auscult.models.generation import Generator
 
 MODELS: Registry["AudioModel"] = Registry("model", "auscult.models")
 
@@ -130,6 +131,7 @@ class AudioModel(ABC):
         n_channels: Channels that it listens to.
         weights: Which weights it carries.
         codec: How to go to latents and back, for codecs and autoencoders.
+        generator: How it makes sound in steps, for models that do; its codec decodes them.
         labels: Name of each class, for classifiers whose :meth:`forward` returns logits or
             probabilities.
         probe_samples: Length of a clip that suits the model, for probes; shorter ones may be
@@ -145,6 +147,7 @@ class AudioModel(ABC):
     n_channels: int = 1
     weights: Weights = "trained"
     codec: Codec | None = None
+    generator: Generator | None = None
     labels: tuple[str, ...] = ()
     probe_samples: int = 0
 

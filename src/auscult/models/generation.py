@@ -1,0 +1,90 @@
+"""What a generator can do: make a sound in steps, each of which can be seen and changed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from auscult.core.errors import InvariantError
+
+Kind = Literal["flow", "diffusion", "tokens"]
+"""What a step is: along a straight flow, down a noise schedule, or one more frame of codes."""
+
+Row = Literal["conditional", "unconditional"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked of a generator.
+
+    Attributes:
+        name: Unique among those asked together; what bootstraps draw.
+        text: In words; "" where the generator reads none.
+        wishes: Conditions that it takes beside text, by name (``instrument``, ``pitch_midi``).
+        seed: Of the prompt's own noise, so that the result does not depend on its batch.
+    """
+
+    name: str
+    text: str = ""
+    wishes: Mapping[str, str | float] = field(default_factory=dict)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where generation stands.
+
+    Attributes:
+        index: 0 before the first step, ``n_steps`` at the result.
+        n_steps: Steps in all.
+        progress: From 0 (noise, or nothing) to 1 (the result): the flow's time, the share of the
+            schedule's noise that is gone, or the share of frames that are written.
+        state: The latents as they are; for tokens, of the frames written so far.
+        estimate: The clean latents that the network would jump to from here, in one step; None
+            where it says none (at the result, or for tokens).
+        tokens: Indices of the frames written so far; None for latents without codes.
+    """
+
+    index: int
+    n_steps: int
+    progress: float
+    state: Float[Tensor, "prompt d_latent frame"]
+    estimate: Float[Tensor, "prompt d_latent frame"] | None = None
+    tokens: Int[Tensor, "prompt level frame"] | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.index <= self.n_steps and -1e-6 <= self.progress <= 1 + 1e-6):
+            raise InvariantError(
+                f"step {self.index} of {self.n_steps} stands at {self.progress:.3g} of the way"
+            )
+
+
+Watch = Callable[[Step], Tensor | None]
+"""Sees each step; what it returns, latents of the same shape, takes the place of the state."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """What a model that makes sound offers, beside the codec whose latents it makes.
+
+    Attributes:
+        kind: What its steps are.
+        n_steps: As many as it takes.
+        latent: Role of the tap in whose space its states lie, scaled as that tap says them.
+        n_frames: Latent frames of a result.
+        generate: Prompts to latents ``[prompt d_latent frame]`` as the codec decodes them; the
+            second argument, if given, sees step 0 to ``n_steps`` in order. Without gradients.
+        rows: How the network's batch is laid out at each step: with guidance it holds every prompt
+            twice, the rows of one kind one behind another.
+        wishes: Values that each condition takes, in order; empty where any number will do.
+    """
+
+    kind: Kind
+    n_steps: int
+    latent: str
+    n_frames: int
+    generate: Callable[[Sequence[Prompt], Watch | None], Tensor]
+    rows: tuple[Row, ...] = ("conditional",)
+    wishes: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
