@@ -1,5 +1,7 @@
 """Contract of every model family, on tiny instances of the real classes with weights drawn afresh."""
 
+import functools
+import tempfile
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +16,7 @@ from auscult.taps.capture import capture, run_capture
 from auscult.taps.probe import time_base
 from auscult.testing.models import ModelContract
 from tests.contract.encoders import section
+from tests.contract.exports import Rave, save_script
 
 ENCODEC = {
     "num_filters": 4,
@@ -39,6 +42,29 @@ OOBLECK = {
     "decoder_input_channels": 4,
     "sampling_rate": 16000,
 }
+WAVTOKENIZER = {
+    "n_filters": 4,
+    "d_latent": 16,
+    "n_codes": 32,
+    "d_model": 32,
+    "d_hidden": 48,
+    "n_blocks": 2,
+}
+MIMI = {
+    "num_filters": 4,
+    "hidden_size": 16,
+    "upsampling_ratios": [4, 5],
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "intermediate_size": 24,
+    "sliding_window": 3,
+    "codebook_size": 32,
+    "codebook_dim": 8,
+    "vector_quantization_hidden_dimension": 8,
+    "num_quantizers": 3,
+    "upsample_groups": 16,
+}
 OWN_FILE = Path(__file__).parent / "own_network.py"
 FAMILIES = {
     "encodec": {"type": "encodec", "config": ENCODEC},
@@ -49,6 +75,9 @@ FAMILIES = {
     },
     "dac": {"type": "dac", "config": DAC},
     "oobleck": {"type": "oobleck", "config": OOBLECK},
+    "wavtokenizer": {"type": "wavtokenizer", "config": WAVTOKENIZER},
+    "wavtokenizer 40": {"type": "wavtokenizer", "tokens_per_second": 40, "config": WAVTOKENIZER},
+    "mimi": {"type": "mimi", "config": MIMI},
     "samplecnn": {"type": "samplecnn"},
     "toy-samplecnn": {"type": "toy-samplecnn"},
     "toy-samplecnn stride 1": {"type": "toy-samplecnn", "stride": 1},
@@ -100,6 +129,63 @@ class TestOobleck(ModelContract):
         "decoder.res.0.0",
         "decoder.conv.1",
     )
+
+
+class TestMimi(ModelContract):
+    section = FAMILIES["mimi"]
+    verified = (
+        "conv.0",
+        "res.1",
+        "block.0.attn.out",
+        "block.1",
+        "latent",
+        "rvq.0",
+        "rvq.2",
+        "latent.q",
+        "decoder.up",
+        "decoder.block.0",
+        "decoder.up.0",
+    )
+
+
+class TestWavTokenizer(ModelContract):
+    section = FAMILIES["wavtokenizer"]
+    verified = (
+        "conv.0",
+        "res.1",
+        "conv.4",
+        "lstm",
+        "latent",
+        "rvq.0",
+        "latent.q",
+        "decoder.conv.0",
+        "decoder.block.1.mlp.act",
+        "sound",
+    )
+
+
+class TestWavTokenizerAt40(ModelContract):
+    section = FAMILIES["wavtokenizer 40"]
+    verified = ("conv.2", "conv.4", "latent", "decoder.conv.0")
+
+
+@functools.cache
+def exported_rave() -> tempfile.TemporaryDirectory:
+    """A folder that lives as long as the tests."""
+    folder = tempfile.TemporaryDirectory()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_script(Rave(), Path(folder.name) / "voice.ts")
+    return folder
+
+
+class TestRave(ModelContract):
+    section: ClassVar = {"type": "rave", "trusted": True}
+
+    @classmethod
+    def build(cls, weights="random", seed=0):
+        file = str(Path(exported_rave().name) / "voice.ts")
+        return make({**cls.section, "checkpoint": file}, weights, seed)
 
 
 class TestSampleCnn(ModelContract):
@@ -194,7 +280,7 @@ def test_shuffled_weights_keep_their_values_and_lose_their_places(name):
     assert not torch.equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["encodec", "dac"])
+@pytest.mark.parametrize("name", ["encodec", "dac", "mimi", "wavtokenizer"])
 def test_an_untrained_quantiser_uses_many_codes(name):
     """A randomly initialised EnCodec has tables of zeros: whatever one tests on it passes."""
     model = make(FAMILIES[name])
@@ -211,7 +297,7 @@ def test_the_levels_of_a_quantiser_add_up(name):
     torch.testing.assert_close(heard["rvq.1:in"].values, left, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["encodec", "dac", "oobleck"])
+@pytest.mark.parametrize("name", ["encodec", "dac", "mimi", "oobleck"])
 def test_a_saved_codec_comes_back_from_its_folder(name, tmp_path):
     model = make(FAMILIES[name])
     model.module.save_pretrained(tmp_path)
@@ -255,6 +341,7 @@ FULL_SIZE = {
     "encodec": ("conv.0", 7, "conv.5", 2718),
     "dac": ("conv.0", 7, "latent", 7978),
     "oobleck": ("conv.0", 7, "latent", 31818),
+    "wavtokenizer": ("conv.0", 7, "conv.5", 2718),
 }
 
 

@@ -182,6 +182,8 @@ def _derived(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> set[str]:
     own = {"transformers_version", "model_type", "architectures", "hop_length", "upsampling_ratios"}
     if "downsampling_ratios" not in data:
         own.discard("upsampling_ratios")
+    if overrides.keys() & {"hidden_size", "num_attention_heads"}:
+        own.add("head_dim")
     if "hidden_size" in overrides or "encoder_hidden_size" in data:
         own |= {"codebook_dim"} if "encoder_hidden_size" not in data else {"hidden_size"}
     return own

@@ -17,7 +17,10 @@ from auscult.core.timebase import TimeBase
 from auscult.models.base import MODELS, AudioModel, Codec, Side, Tap, Weights
 from auscult.models.hub import load_pretrained
 from auscult.models.initial import redraw_weights
+from auscult.models.oobleck_exports import ExportedOobleck, load_foreign, redraw_export
+from auscult.models.oobleck_layouts import foreign_file
 from auscult.models.residual_stacks import StackTimes, Times, level_stages, stage_taps
+from auscult.models.torchscript import ExportedMethod
 from auscult.models.weights import shuffle_weights
 
 _PUBLISHED = "stabilityai/stable-audio-open-1.0"
@@ -38,21 +41,38 @@ class Bottleneck(nn.Module):
 class Oobleck(AudioModel):
     """Oobleck (Evans et al. 2024): centred, dilated, strided convolutions with Snake activations.
 
+    Stable Audio's autoencoder, and DiffRhythm's: through diffusers, from a checkpoint of
+    stable-audio-tools, or from a TorchScript export.
+
     Roles: ``conv.0``, ``res.B.U`` (unit U of block B), ``conv.1`` … (the strided ones, then the
     last), ``posterior`` (means, then scales before their softplus), ``latent`` (the means), and
-    ``decoder.…``, which fire in ``codec.decode``. Latents are means: nothing is sampled, so that
-    equal sounds have equal latents. No padding depends on the length, and decoding gives fewer
-    samples than went in: 43,008 for 44,100; align at the start before comparing. Random Snakes are
-    ``x + sin²(x)``, as the library draws them.
+    ``decoder.…`` and ``sound``, which fire in ``codec.decode``. Latents are means: nothing is
+    sampled, so that equal sounds have equal latents. No padding depends on the length, and decoding
+    gives fewer samples than went in: 43,008 for 44,100; align at the start before comparing. Random
+    Snakes are ``x + sin²(x)``, as the library draws them. A half of an export whose layers are not
+    Oobleck's is run as exported, without taps inside.
     """
 
     class Params(Config):
         """Which autoencoder."""
 
         checkpoint: str = _PUBLISHED
-        """A hub name, or a local folder with config.json and safetensors."""
+        """A hub name, a local folder, or a file.
+
+        A folder has config.json and safetensors, as diffusers saves it, or model_config.json and
+        model.safetensors or model.ckpt, as stable-audio-tools does. A file is a checkpoint of
+        stable-audio-tools (safetensors, ckpt) or a TorchScript export (``vae_model.pt`` of
+        DiffRhythm).
+        """
         subfolder: str | None = "vae"
         """Where in it the autoencoder lies; none, or a folder without it: at its top."""
+        settings: str | None = None
+        """The ``.json`` of stable-audio-tools that goes with a file.
+
+        Without one, a model_config.json beside it; without that, 44,100 Hz and no tanh at the end.
+        """
+        trusted: bool = False
+        """Whether a TorchScript export may run: it is a program, with your rights."""
         config: dict[str, Any] = Field(default_factory=dict)
         """Changes of the configuration (for instance encoder_hidden_size = 16).
 
@@ -78,22 +98,26 @@ class Oobleck(AudioModel):
             MissingExtraError: diffusers is not installed.
             CheckpointError: The checkpoint cannot be loaded or does not fit.
             ConfigError: Changes of the configuration that do not go with the weights, or are
-                unknown.
+                unknown; an export that nobody vouched for.
         """
         network = _network_class()
+        if weights != "random" and params.config:
+            raise ConfigError('model.config changes the architecture: it needs weights = "random"')
         folder = Path(params.checkpoint).expanduser()
         where = {"subfolder": params.subfolder} if params.subfolder else {}
         if folder.is_dir() and not (folder / (params.subfolder or "")).is_dir():
             where = {}
+        file = None if folder.is_dir() and where else foreign_file(folder)
         with warnings.catch_warnings():
             # diffusers keeps the older style of weight normalisation, which torch deprecates.
             warnings.simplefilter("ignore", FutureWarning)
-            if weights == "random":
-                module = _fresh(network, params, where, seed)
-            elif params.config:
-                raise ConfigError(
-                    'model.config changes the architecture: it needs weights = "random"'
-                )
+            if file is not None:
+                module = load_foreign(network, file, params.settings, params.trusted)
+                if weights == "random":
+                    module = _redrawn(network, module, params.config, seed)
+            elif weights == "random":
+                known = _read_config(network, params.checkpoint, where)
+                module = _fresh(network, {**known, **params.config}, seed)
             else:
                 module = load_pretrained(network, _checkpoint(folder, params, where), **where)
         if weights == "shuffled":
@@ -106,11 +130,14 @@ class Oobleck(AudioModel):
 
     def taps(self) -> list[Tap]:
         """In the order in which sound passes them."""
+        stages: Any = (self._oobleck.encoder, self._oobleck.decoder)
+        there, back = (isinstance(stage, ExportedMethod) for stage in stages)
         return [
-            *stage_taps(self.module.encoder, "encoder", "", "conv1", decodes=False),
+            *([] if there else stage_taps(stages[0], "encoder", "", "conv1", decodes=False)),
             Tap("encoder", "posterior", "bct"),
             Tap("bottleneck", "latent", "bct"),
-            *stage_taps(self.module.decoder, "decoder", "decoder.", "conv_t1", decodes=True),
+            *([] if back else stage_taps(stages[1], "decoder", "decoder.", "conv_t1", True)),
+            Tap("decoder", "sound", "bct", decodes=True),
         ]
 
     def time_base(self, tap: Tap, side: Side = "out") -> TimeBase | None:
@@ -149,18 +176,30 @@ def _checkpoint(folder: Path, params: Oobleck.Params, where: dict[str, str]) -> 
     return str(inner) if where.pop("subfolder", None) else str(folder)
 
 
-def _fresh(network: Any, params: Oobleck.Params, where: dict[str, str], seed: int) -> Any:
+def _redrawn(network: Any, module: Any, config: dict[str, Any], seed: int) -> Any:
+    """The architecture of a file, perhaps with other sizes, with newly drawn weights.
+
+    Raises:
+        ConfigError: Other sizes for an export, which has but one.
+    """
+    if not isinstance(module, ExportedOobleck):
+        known = {key: module.config[key] for key in _settings(network)}
+        return _fresh(network, {**known, **config}, seed)
+    if config:
+        raise ConfigError("model.config: the sizes of an export that is run as it is are fixed")
+    redraw_export(module, seed)
+    return module
+
+
+def _fresh(network: Any, config: dict[str, Any], seed: int) -> Any:
     """A network with newly drawn weights; torch's global random state is left as it was."""
-    known: dict[str, Any] = {}
-    if params.checkpoint != _PUBLISHED:
-        known = _read_config(network, params.checkpoint, where)
-    unknown = sorted(set(params.config) - _settings(network))
+    unknown = sorted(set(config) - _settings(network))
     if unknown:
         raise ConfigError(f"model.config: {network.__name__} has no {', '.join(unknown)}")
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_of(seed, "weights"))
-            module = network(**{**known, **params.config}).eval()
+            module = network(**config).eval()
     except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise ConfigError(f"model.config: {error}") from error
     settings = module.config
@@ -177,6 +216,9 @@ def _fresh(network: Any, params: Oobleck.Params, where: dict[str, str], seed: in
 
 
 def _read_config(network: Any, checkpoint: str, where: dict[str, str]) -> dict[str, Any]:
+    """What a checkpoint's configuration says; the published one has the class's own defaults."""
+    if checkpoint == _PUBLISHED:
+        return {}
     folder = Path(checkpoint).expanduser()
     local = folder.is_dir()
     try:
@@ -197,9 +239,12 @@ def _settings(network: Any) -> set[str]:
 
 
 def _times(module: Any, sample_rate: int) -> Times:
-    """Time bases on both sides of every tap."""
+    """Time bases on both sides of every tap, as far as the layers are known."""
     stack = StackTimes(module)
+    if isinstance(module.encoder, ExportedMethod):
+        return stack.times
     latent = stack.stage("encoder", TimeBase(sample_rate), "conv1")
     stack.note("bottleneck", latent, latent)
-    stack.stage("decoder", latent, "conv_t1")
+    if not isinstance(module.decoder, ExportedMethod):
+        stack.stage("decoder", latent, "conv_t1")
     return stack.times

@@ -6,29 +6,19 @@ Shared by ``encodec`` (published weights, any size) and ``mini-encodec`` (the bu
 both run the implementation of transformers.
 """
 
-import math
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from auscult.core.errors import AudioError, ConfigError
 from auscult.core.rng import seed_of
 from auscult.core.timebase import TimeBase
 from auscult.models.base import Codec, Method, Side, Tap
 from auscult.models.initial import fill_codebooks
+from auscult.models.seanet_stacks import Times, stack_taps, walk_stack
 from auscult.models.stimulus import harmonic_noise
-from auscult.models.survey import kind_of
-
-_ROLES = {
-    "EncodecConv1d": "conv",
-    "EncodecResnetBlock": "res",
-    "EncodecConvTranspose1d": "up",
-    "EncodecLSTM": "lstm",
-}
-
-Times = dict[tuple[str, Side], TimeBase]
 
 
 class Seanet:
@@ -113,11 +103,11 @@ class Seanet:
     def taps(self) -> list[Tap]:
         """Encoder, latents, quantiser, decoder."""
         return [
-            *_stack_taps(self.module.encoder, "encoder", "", decodes=False),
+            *stack_taps(self.module.encoder, "encoder", "", decodes=False),
             Tap("encoder", "latent", "bct"),
             *(self._level(i) for i in range(self.n_levels)),
             self._quantiser(),
-            *_stack_taps(self.module.decoder, "decoder", "decoder.", decodes=True),
+            *stack_taps(self.module.decoder, "decoder", "decoder.", decodes=True),
         ]
 
     def fill(self, seed: int) -> None:
@@ -164,74 +154,16 @@ def _level_last(codes: Tensor) -> Tensor:
     return codes.transpose(0, 1)
 
 
-def _stack_taps(stack: nn.Module, path: str, prefix: str, decodes: bool) -> list[Tap]:
-    """Number the layers of each kind; a kind that comes once needs no number."""
-    layers = list(stack.layers)  # type: ignore[arg-type]
-    counts: dict[str, int] = {}
-    taps = []
-    for index, layer in enumerate(layers):
-        kind = _ROLES.get(kind_of(layer))
-        if kind is None:
-            continue
-        number = counts.get(kind, 0)
-        counts[kind] = number + 1
-        role = kind if kind == "lstm" else f"{kind}.{number}"
-        taps.append(Tap(f"{path}.layers.{index}", prefix + role, "bct", decodes=decodes))
-    return taps
-
-
 def _times(module: Any, sample_rate: int, n_levels: int) -> Times:
     """Time bases on both sides of every layer of encoder and decoder, and around the quantiser."""
     times: Times = {}
     sound = TimeBase(sample_rate)
     start = sound.after_global() if module.config.normalize else sound
-    latent = _walk(times, module.encoder, "encoder", start)
+    latent = walk_stack(times, module.encoder, "encoder", start)
     times["encoder", "in"], times["encoder", "out"] = start, latent
     sides: tuple[Side, ...] = ("in", "codes", "out")
     for path in ("quantizer", *(f"quantizer.layers.{i}" for i in range(n_levels))):
         times |= {(path, side): latent for side in sides}
-    decoded = _walk(times, module.decoder, "decoder", latent)
+    decoded = walk_stack(times, module.decoder, "decoder", latent)
     times["decoder", "in"], times["decoder", "out"] = latent, decoded
     return times
-
-
-def _walk(times: Times, stack: Any, path: str, now: TimeBase) -> TimeBase:
-    for index, layer in enumerate(stack.layers):
-        times[f"{path}.layers.{index}", "in"] = now
-        now = _after(layer, now)
-        times[f"{path}.layers.{index}", "out"] = now
-    return now
-
-
-def _after(layer: Any, now: TimeBase) -> TimeBase:
-    """Compose with one layer; what is none of these works frame by frame."""
-    kind = kind_of(layer)
-    if kind == "EncodecConv1d":
-        return _after_conv(layer, now)
-    if kind == "EncodecConvTranspose1d":
-        return _after_up(layer, now)
-    if kind == "EncodecLSTM":
-        return now.after_recurrence()
-    if kind == "EncodecResnetBlock":
-        for inner in layer.block:
-            now = _after(inner, now)
-    return now
-
-
-def _after_conv(layer: Any, now: TimeBase) -> TimeBase:
-    """The padding lies on the left, or (not causal) on both sides, the odd sample on the left."""
-    conv = layer.conv
-    kernel, stride, dilation = conv.kernel_size[0], conv.stride[0], conv.dilation[0]
-    padding = (kernel - 1) * dilation + 1 - stride
-    left = padding if layer.causal else padding - padding // 2
-    after = now.after_conv(kernel, stride, left, dilation)
-    return after.after_global() if layer.norm_type == "time_group_norm" else after
-
-
-def _after_up(layer: Any, now: TimeBase) -> TimeBase:
-    """The surplus is cut on the right, or (not causal) on both sides; left of an odd one more."""
-    kernel, stride = layer.conv.kernel_size[0], layer.conv.stride[0]
-    surplus = kernel - stride
-    right = math.ceil(surplus * layer.trim_right_ratio) if layer.causal else surplus // 2
-    after = now.after_transposed_conv(kernel, stride, surplus - right)
-    return after.after_global() if layer.norm_type == "time_group_norm" else after
