@@ -79,6 +79,12 @@ def test_a_streaming_export_begins_each_clip_in_silence(tmp_path, source, sound)
     assert torch.equal(first, again)
     assert_close(first, source.means(sound)[:, :N_KEPT], rtol=1e-5, atol=1e-5)
     assert not model.module.tensors.pad.any()
+    for _ in range(2):
+        heard = sound[:1].clone().requires_grad_(True)
+        model.codec.encode(heard).sum().backward()
+        assert heard.grad.any()
+    assert not model.module.tensors.pad.requires_grad
+    assert measure_time_base(model, "latent").span == 8 + 3 * 4
 
 
 def test_frames_hear_what_the_layers_reach(model):

@@ -69,12 +69,20 @@ def redraw_export(module: ExportedOobleck, seed: int) -> None:
 
 
 def _empty(network: Any, foreign: Foreign) -> Any:
-    """An empty network of these sizes; torch's global random state is left as it was."""
+    """An empty network of these sizes; torch's global random state is left as it was.
+
+    Exports have filters as they act; there weight normalisation is taken off here too, so that
+    every number stays what it was.
+    """
     with torch.random.fork_rng(devices=[]):
         try:
-            return network(**foreign.config).eval()
+            module = network(**foreign.config).eval()
         except (TypeError, ValueError, RuntimeError, IndexError) as error:
             raise CheckpointError(f"an autoencoder of such sizes cannot be: {error}") from error
+    for name, layer in module.named_modules():
+        if f"{name}.weight" in foreign.tensors and hasattr(layer, "weight_g"):
+            nn.utils.remove_weight_norm(layer)
+    return module
 
 
 def _of_export(network: Any, export: Export, told: Path | None) -> Any:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from auscult.core.errors import CheckpointError
@@ -100,13 +99,12 @@ def from_stable_audio(tensors: Mapping[str, Tensor], source: str, told: Path | N
         )
     prefix = f"{wrapped[0]}." if wrapped[0] else ""
     inner = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-    renamed = dict(
-        one
+    renamed = {
+        _own_name(stage, key, _n_blocks(stage, inner)): _in_place(key, value)
         for stage in ("encoder", "decoder")
         for key, value in inner.items()
         if key.startswith(f"{stage}.layers.")
-        for one in _renamed(stage, key, value, _n_blocks(stage, inner))
-    )
+    }
     rate = _SAMPLE_RATE if told is None else _told(told)
     return Foreign(renamed, _config(renamed, source, rate))
 
@@ -117,8 +115,8 @@ def _n_blocks(stage: str, tensors: Mapping[str, Tensor]) -> int:
     return len({match[1] for key in tensors if (match := nested.fullmatch(key))})
 
 
-def _renamed(stage: str, key: str, value: Tensor, n_blocks: int) -> list[tuple[str, Tensor]]:
-    """One tensor under the name, and in the shape, that diffusers has for it."""
+def _own_name(stage: str, key: str, n_blocks: int) -> str:
+    """The name that diffusers has for a tensor."""
     path = key.removeprefix(f"{stage}.layers.").split(".")
     outer, rest = int(path[0]), path[1:]
     if 0 < outer <= n_blocks and len(rest) > 2:
@@ -130,14 +128,12 @@ def _renamed(stage: str, key: str, value: Tensor, n_blocks: int) -> list[tuple[s
         ends = {0: "conv1", n_blocks + 1: "snake1", n_blocks + 2: "conv2"}
         where = ends.get(outer, str(outer))
     stored = _STORED.get(".".join(rest), ".".join(rest))
-    name = f"{stage}.{where}.{stored}"
-    if stored in ("alpha", "beta"):
-        return [(name, value.reshape(1, -1, 1))]
-    if stored == "weight" and value.ndim == 3:
-        # Exports have the weight itself: any direction of its own length stands for it.
-        gain = torch.linalg.vector_norm(value, dim=(1, 2), keepdim=True)
-        return [(f"{name}_g", gain), (f"{name}_v", value)]
-    return [(name, value)]
+    return f"{stage}.{where}.{stored}"
+
+
+def _in_place(key: str, value: Tensor) -> Tensor:
+    """A tensor in the shape that diffusers has for it: slopes of snakes lie beside channels."""
+    return value.reshape(1, -1, 1) if key.endswith((".alpha", ".beta")) else value
 
 
 def _config(tensors: Mapping[str, Tensor], source: str, rate: int) -> dict[str, Any]:
@@ -148,10 +144,9 @@ def _config(tensors: Mapping[str, Tensor], source: str, rate: int) -> dict[str, 
     """
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
     try:
-        first, last = shapes["encoder.conv1.weight_v"], shapes["encoder.conv2.weight_v"]
-        steps = [
-            shapes[f"encoder.block.{b}.conv1.weight_v"] for b in range(_count(shapes, "encoder"))
-        ]
+        first, last = _kernel(shapes, "encoder.conv1"), _kernel(shapes, "encoder.conv2")
+        n_blocks = len({key.split(".")[2] for key in shapes if key.startswith("encoder.block.")})
+        steps = [_kernel(shapes, f"encoder.block.{b}.conv1") for b in range(n_blocks)]
     except KeyError as error:
         raise CheckpointError(f"{source} lacks the autoencoder's {error}") from error
     if last[0] != first[0]:
@@ -163,15 +158,24 @@ def _config(tensors: Mapping[str, Tensor], source: str, rate: int) -> dict[str, 
         "encoder_hidden_size": first[0],
         "downsampling_ratios": [step[2] // 2 for step in steps],
         "channel_multiples": [step[0] // first[0] for step in steps],
-        "decoder_channels": shapes.get("decoder.conv2.weight_v", (0, first[0]))[1],
+        "decoder_channels": _decoder_channels(shapes, first[0]),
         "decoder_input_channels": last[0] // 2,
         "audio_channels": first[1],
         "sampling_rate": rate,
     }
 
 
-def _count(shapes: Mapping[str, Any], stage: str) -> int:
-    return len({key.split(".")[2] for key in shapes if key.startswith(f"{stage}.block.")})
+def _kernel(shapes: Mapping[str, tuple[int, ...]], layer: str) -> tuple[int, ...]:
+    """The shape of a convolution's filters, whether weight normalisation was taken off or not."""
+    direction, plain = f"{layer}.weight_v", f"{layer}.weight"
+    return shapes[direction] if direction in shapes else shapes[plain]
+
+
+def _decoder_channels(shapes: Mapping[str, tuple[int, ...]], otherwise: int) -> int:
+    try:
+        return _kernel(shapes, "decoder.conv2")[1]
+    except KeyError:
+        return otherwise
 
 
 def _told(path: Path) -> int:

@@ -62,6 +62,8 @@ class Export:
             said = str(error).strip().split("\n")[0]
             raise CheckpointError(f"{path} cannot be read as TorchScript: {said}") from error
         self.script.eval()
+        for buffer in self.script.buffers():
+            buffer.requires_grad_(False)
         self.name = path.name
         self._state: list[tuple[Tensor, Tensor]] = []
 
@@ -111,7 +113,8 @@ class Export:
     @torch.no_grad()
     def _restore(self) -> None:
         for buffer, value in self._state:
-            buffer.copy_(value)
+            # A gradient may have come with what it was overwritten by.
+            buffer.detach_().copy_(value)
 
     def tensors(self, child: str = "") -> nn.Module:
         """The export's parameters and buffers as a tree of modules that do nothing.
