@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from auscult.analyses.base import BASE
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.topk import TopKDictionary
 from auscult.store.reader import ActivationStore
@@ -42,11 +43,12 @@ class Told(PlantedContext):
     """A context of one tap with the clips and dictionaries that it is given.
 
     ``clips`` holds the vectors and labels of each clip; every second one is of the test side.
+    Random weights say the same vectors, but dictionaries fitted to them may be others.
     """
 
-    def __init__(self, folder, entries, clips):
+    def __init__(self, folder, entries, clips, untrained=None):
         self.seed, self.taps = 0, ["tap"]
-        self.entries = entries
+        self.entries, self.untrained = entries, untrained or entries
         writer = StoreWriter(
             folder, d_in=D, time=TimeBase(16_000), sampling=Sampling(), seed=0, provenance={}
         )
@@ -69,7 +71,8 @@ class Told(PlantedContext):
         return list(self.entries) if of == "responses" else []
 
     def dictionaries(self, name, tap, condition=None, split="train"):
-        return self.entries[name]
+        asked = self.entries if condition in (None, BASE) else self.untrained
+        return asked[name]
 
 
 def stretches(n_clips=24):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from auscult.analyses import dictionary_recovery
+from auscult.analyses.base import RANDOM
 from auscult.analyses.dictionary_absorption import (
     DictionaryAbsorption,
     DictionaryAbsorptionParams,
@@ -55,6 +56,20 @@ def test_a_feature_for_each_class_tells_more_than_random_directions(tmp_path):
     assert value > 0.9
     assert controls["majority class"] == pytest.approx(0.25)
     assert controls["shuffled labels"] < 0.6
+
+
+def test_the_same_dictionary_of_random_weights_stands_beside_it(tmp_path):
+    entries = {"true": [topk(TRUE)], **frozen()}
+    context = Told(tmp_path, entries, classes(), {"true": [topk(rotated(5))]})
+    told = {}
+    for asked in (True, False):
+        params = DictionaryProbingParams(n_resamples=200, untrained=asked)
+        assert DictionaryProbing.controls(params) == ((RANDOM,) if asked else ())
+        told[asked] = DictionaryProbing().run(context, params)
+    value, controls = accuracies(told[True], "true", 5)
+    assert controls["random weights"] < value - 0.1
+    assert told[True].judgements[0].measurement.controls["random weights"] < value - 0.1
+    assert "random weights" not in accuracies(told[False], "true", 5)[1]
 
 
 def test_one_feature_tells_one_class_from_the_rest(tmp_path):
@@ -148,10 +163,12 @@ def test_absorption_of_a_rare_sub_class_is_found_and_named(tmp_path):
         ]
         for key in frozen()
     }
-    result = DictionaryAbsorption().run(
-        Told(tmp_path, entries, hierarchy()), DictionaryAbsorptionParams(n_resamples=300)
-    )
+    whole = np.stack([TRUE[0], TRUE[3], *rotated(4, 6) * 1e-3]).astype("f4")
+    context = Told(tmp_path, entries, hierarchy(), {"absorbs": [topk(whole)]})
+    result = DictionaryAbsorption().run(context, DictionaryAbsorptionParams(n_resamples=300))
     judged = result.judgements[0]
+    assert judged.measurement.value > 0.01
+    assert judged.measurement.controls["random weights"] == 0
     assert judged.verdict == "holds"
     # 8 of 200 string pairs... one in 25 of the recognised strings; winds have no sub-class.
     table = next(b for b in result.blocks if "by class" in getattr(b, "title", ""))

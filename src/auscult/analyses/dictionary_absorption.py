@@ -1,15 +1,24 @@
 """Do general features go silent where more specific ones speak?"""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pydantic import Field
 
+from auscult.analyses.absorption_pictures import (
+    UNTRAINED,
+    Absorbed,
+    GeneralClass,
+    TapAbsorption,
+    card,
+    tables,
+)
 from auscult.analyses.base import (
     ANALYSES,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -18,25 +27,23 @@ from auscult.analyses.base import (
     Result,
 )
 from auscult.analyses.labelled import Labelled, acts_of, labelled_rows
-from auscult.analyses.lineup import FROZEN, LEARNED, Entry, beside, lacking, line_up, warning
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, untested
-from auscult.analyses.standing import card_config
-from auscult.blocks import Block, Table, Text, Verdict
+from auscult.analyses.lineup import BASELINES, FROZEN, Entry, tap_by_tap, untrained
+from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
+from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.absorption import (
-    GeneralDirection,
     absorption,
     general_direction,
     specificity,
 )
 from auscult.measures.null_dictionaries import atoms_of
 from auscult.measures.quality import interval_of
-from auscult.measures.scorecards import Scorecard
 
 _AT_L0 = "{} at the same l0"
 _NAME = "share of recognised rows that are fully absorbed, mean over learned dictionaries"
+_NAMES = {UNTRAINED: UNTRAINED}
 _PUBLISHED = "in every dictionary tested (arXiv 2409.14507; language models)"
 
 
@@ -50,65 +57,10 @@ class DictionaryAbsorptionParams(Config):
     """Single frames, or means over the frames of a clip, for what no single frame tells."""
     n_classes: int = Field(4, ge=1)
     """Most classes of a general label that are looked at, those that a probe reads best."""
+    untrained: bool = True
+    """Whether absorption is measured in the network with random weights too."""
     n_resamples: int = Field(1000, ge=100)
     """Draws of the recordings behind each interval."""
-
-
-@dataclass(frozen=True)
-class _Class:
-    """One general class of the sounds.
-
-    Attributes:
-        general: Its label, with its specific one.
-        name: Of the class.
-        positive: Which frames are of it.
-        specific: Sub-class of each frame, as a number.
-        direction: As a probe of the tap has it.
-    """
-
-    general: tuple[str, str]
-    name: str
-    positive: Bool[np.ndarray, " n"]
-    specific: Int[np.ndarray, " n"]
-    direction: GeneralDirection
-
-
-@dataclass(frozen=True)
-class _Absorbed:
-    """What one dictionary absorbs, over all classes.
-
-    Attributes:
-        full: Whether each recognised frame is fully absorbed.
-        fraction: Share of the evidence that absorbers carry, of each.
-        recordings: Test recording of each.
-        lift: How specific absorbing features are; 1 where they are not.
-        by_class: Class, number of frames, full rate, mean fraction, main features.
-        l0: Features on at once.
-    """
-
-    full: Bool[np.ndarray, " n"]
-    fraction: Float[np.ndarray, " n"]
-    recordings: Int[np.ndarray, " n"]
-    lift: float
-    by_class: Sequence[tuple[str, int, float, float, int]]
-    l0: float
-
-    @property
-    def rate(self) -> float:
-        """Share of frames fully absorbed."""
-        return float(self.full.mean())
-
-    @property
-    def mean_fraction(self) -> float:
-        """Mean share of the evidence that absorbers carry."""
-        return float(np.nanmean(self.fraction)) if np.isfinite(self.fraction).any() else np.nan
-
-    def resampled(self, draws: Float[np.ndarray, "b r"]) -> Float[np.ndarray, " b"]:
-        """The rate over draws of the test recordings."""
-        size = draws.shape[1]
-        hits = np.bincount(self.recordings, self.full.astype(float), size)
-        rows = np.bincount(self.recordings, minlength=size).astype(float)
-        return np.asarray((draws @ hits) / np.maximum(draws @ rows, 1e-9))
 
 
 @ANALYSES.register("dictionary-absorption")
@@ -117,7 +69,8 @@ class DictionaryAbsorption(Analysis):
 
     A feature for a general class is absorbed where it stays silent and another one, that also
     points at the class, speaks in its place; with sub-classes one can ask whether that other one is
-    a feature of the sub-class. Read against dictionaries whose decoder or encoder stayed random.
+    a feature of the sub-class. Read against dictionaries whose decoder or encoder stayed random,
+    and against those of the network with random weights.
     """
 
     Params: ClassVar[type[Config]] = DictionaryAbsorptionParams
@@ -126,18 +79,14 @@ class DictionaryAbsorption(Analysis):
     source: ClassVar[str] = "METHODS §8.2 (Chanin et al. 2024; SAEBench)"
 
     @classmethod
-    def controls(cls, params: DictionaryAbsorptionParams) -> tuple[Condition, ...]:  # noqa: ARG003
-        """None to be recorded: baselines are the controls."""
-        return ()
+    def controls(cls, params: DictionaryAbsorptionParams) -> tuple[Condition, ...]:
+        """Untrained weights; baselines need no recording."""
+        return (RANDOM,) if params.untrained else ()
 
     def run(self, context: Context, params: DictionaryAbsorptionParams) -> Result:
         """Measure absorption in every dictionary of response vectors at every tap."""
         gathered = Gathered()
-        cards: dict[str, Scorecard] = {}
-        lacked: dict[str, None] = {}
-        for step, tap in enumerate(context.taps):
-            entries = [one for one in line_up(context, tap) if one.of == "responses"]
-            lacked |= dict.fromkeys(lacking(entries))
+        for tap, entries in tap_by_tap(context, gathered):
             try:
                 rows = labelled_rows(context, tap)
                 classes = _classes(context, params, tap, rows)
@@ -145,28 +94,16 @@ class DictionaryAbsorption(Analysis):
                 gathered.missing.append((tap, "absorption", f"{error}."))
                 gathered.add(_untold(tap, f"{error}."))
                 continue
-            found = {one.name: _absorbed(one, rows, classes, params.level) for one in entries}
-            n = len(np.unique(rows.recording_ids[rows.test]))
-            rng = named_rng(context.seed, "dictionary-absorption", tap, "draws")
-            draws = rng.multinomial(n, np.full(n, 1 / n), params.n_resamples).astype(np.float64)
-            learned = [one for one in entries if one.role == LEARNED]
-            gathered.judgements.append(_judged(tap, learned, entries, found, draws, classes))
-            gathered.measurements += [
-                one for entry in learned for one in _numbers(tap, entry, entries, found, draws)
-            ]
-            gathered.blocks += _tables(tap, entries, found, classes)
-            cards |= {f"{tap} {one.name}": _card(tap, one, found[one.name]) for one in entries}
-            context.advance((step + 1) / len(context.taps))
-        told = warning(list(lacked))
-        gathered.blocks[:0] = [told] if told else []
-        facts = {"lacking": list(lacked), "missing": gathered.missing}
-        return replace(gathered.result(facts), scorecards=cards)
+            there = _measured(context, params, tap, rows, classes, entries)
+            gathered.judgements.append(_judged(there))
+            gathered.measurements += [one for it in there.learned for one in _numbers(there, it)]
+            gathered.blocks += tables(there)
+            gathered.cards |= {f"{tap} {one.name}": card(there, one) for one in entries}
+        return gathered.result({"missing": gathered.missing})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, how to read it, a table of dictionaries and one of classes."""
-        findings = [one.finding() for one in result.judgements]
-        guide = Text(_HOW_TO_READ, "How to read this page")
-        return [*findings, guide, *missing_blocks(result), *result.blocks]
+        return guided(result, _HOW_TO_READ)
 
 
 _HOW_TO_READ = (
@@ -182,9 +119,35 @@ _HOW_TO_READ = (
 )
 
 
+def _measured(
+    context: Context,
+    params: DictionaryAbsorptionParams,
+    tap: str,
+    rows: Labelled,
+    classes: Sequence[GeneralClass],
+    entries: Sequence[Entry],
+) -> TapAbsorption:
+    """Absorption in every dictionary of a tap, and in learned ones of random weights."""
+    found = {one.name: _absorbed(one, rows, classes, params.level) for one in entries}
+    controls: dict[str, Absorbed] = {}
+    if params.untrained:
+        # Too few of its sounds, or no class that an untrained network tells: then no control.
+        with suppress(*NOTHING_TO_MEASURE):
+            own = labelled_rows(context, tap, RANDOM)
+            heard = _classes(context, params, tap, own)
+            controls = {
+                one.name: _absorbed(one, own, heard, params.level)
+                for one in untrained(context, tap, entries)
+            }
+    n = len(np.unique(rows.recording_ids[rows.test]))
+    rng = named_rng(context.seed, "dictionary-absorption", tap, "draws")
+    draws = rng.multinomial(n, np.full(n, 1 / n), params.n_resamples).astype(np.float64)
+    return TapAbsorption(tap, entries, found, controls, classes, draws)
+
+
 def _classes(
     context: Context, params: DictionaryAbsorptionParams, tap: str, rows: Labelled
-) -> list[_Class]:
+) -> list[GeneralClass]:
     """General classes that a probe can read.
 
     Raises:
@@ -196,7 +159,7 @@ def _classes(
         there = ", ".join(rows.labels) or "none"
         lack = f"no label {unknown[0]!r}" if unknown else "no label that determines another"
         raise NothingToMeasureError(f"the sounds have {lack}; labels: {there}")
-    found: list[_Class] = []
+    found: list[GeneralClass] = []
     for general, specific in pairs:
         target = rows.target(general)
         if target is None:
@@ -210,7 +173,7 @@ def _classes(
             positive = of_rows == number
             direction = general_direction(x, positive, rows.recording_ids[clips], test, rng)
             if direction.readable:
-                read.append(_Class((general, specific), name, positive, sub, direction))
+                read.append(GeneralClass((general, specific), name, positive, sub, direction))
         read.sort(key=lambda one: -one.direction.f1)
         found += read[: params.n_classes]
     if not found:
@@ -230,7 +193,9 @@ def _rows(
     return rows.pooled(columns), np.arange(len(rows.test))
 
 
-def _absorbed(entry: Entry, rows: Labelled, classes: Sequence[_Class], level: str) -> _Absorbed:
+def _absorbed(
+    entry: Entry, rows: Labelled, classes: Sequence[GeneralClass], level: str
+) -> Absorbed:
     dictionary = entry.seeds[0]
     of_frames, atoms = acts_of(dictionary, rows.values), atoms_of(dictionary)
     acts, clips = _rows(rows, of_frames, level)
@@ -252,7 +217,7 @@ def _absorbed(entry: Entry, rows: Labelled, classes: Sequence[_Class], level: st
         lifts += [lift] if np.isfinite(lift) else []
         name = f"{one.general[0]} {one.name}"
         by_class.append((name, len(own), found.full_rate, found.mean_fraction, len(found.main)))
-    return _Absorbed(
+    return Absorbed(
         np.concatenate(full),
         np.concatenate(fraction),
         np.concatenate(recordings),
@@ -262,18 +227,9 @@ def _absorbed(entry: Entry, rows: Labelled, classes: Sequence[_Class], level: st
     )
 
 
-Found = Mapping[str, _Absorbed]
-
-
-def _lines(entry: Entry, entries: Sequence[Entry], found: Found) -> Any:
-    return beside(entry, entries, lambda one: found[one.name].l0)
-
-
-def _numbers(
-    tap: str, entry: Entry, entries: Sequence[Entry], found: Found, draws: np.ndarray
-) -> list[Measurement]:
-    """Full rate and fraction of a learned dictionary, beside its baselines."""
-    own, lines = found[entry.name], _lines(entry, entries, found)
+def _numbers(there: TapAbsorption, entry: Entry) -> list[Measurement]:
+    """Full rate and fraction of a learned dictionary, beside those of its controls."""
+    own = there.found[entry.name]
     told = (
         ("share of recognised rows that are fully absorbed", "rate"),
         ("share of the evidence that absorbing features carry", "mean_fraction"),
@@ -281,44 +237,41 @@ def _numbers(
     numbers = []
     for words, figure in told:
         controls = {
-            _AT_L0.format(role): float(sum(w * getattr(found[o.name], figure) for o, w in parts))
-            for role, parts in lines.items()
+            _NAMES.get(role, _AT_L0.format(role)): value
+            for role in (*BASELINES, UNTRAINED)
+            if (value := there.control(entry, role, figure)) is not None
         }
         controls = controls or {"no baseline at this l0": float("nan")}
-        interval = interval_of(own.resampled(draws)) if figure == "rate" else None
+        interval = interval_of(own.resampled(there.draws)) if figure == "rate" else None
         name = f"{entry.name}: {words}"
-        numbers.append(Measurement(name, getattr(own, figure), "", controls, interval, tap=tap))
+        value = getattr(own, figure)
+        numbers.append(Measurement(name, value, "", controls, interval, tap=there.tap))
     return numbers
 
 
-def _judged(
-    tap: str,
-    learned: Sequence[Entry],
-    entries: Sequence[Entry],
-    found: Found,
-    draws: np.ndarray,
-    classes: Sequence[_Class],
-) -> Judgement:
+def _judged(there: TapAbsorption) -> Judgement:
     """CH-01."""
+    learned, tap = there.learned, there.tap
     if not learned:
         return _untold(tap, "no dictionary that learned is in the spec.")
-    own = np.mean([found[one.name].resampled(draws) for one in learned], axis=0)
-    value = float(np.mean([found[one.name].rate for one in learned]))
+    own = np.mean([there.found[one.name].resampled(there.draws) for one in learned], axis=0)
+    value = float(np.mean([there.found[one.name].rate for one in learned]))
     controls = {}
-    for role in FROZEN:
-        lines = [_lines(one, entries, found).get(role) for one in learned]
-        there = [sum(w * found[other.name].rate for other, w in parts) for parts in lines if parts]
-        if there:
-            controls[_AT_L0.format(role)] = float(np.mean(there))
-    lifts = [found[one.name].lift for one in learned]
+    for role in (*FROZEN, UNTRAINED):
+        every = [there.control(one, role, "rate") for one in learned]
+        known = [rate for rate in every if rate is not None]
+        if known:
+            controls[_NAMES.get(role, _AT_L0.format(role))] = float(np.mean(known))
+    frozen = [controls[name] for name in map(_AT_L0.format, FROZEN) if name in controls]
+    lifts = [there.found[one.name].lift for one in learned]
     lift = float(np.nanmean(lifts)) if np.isfinite(lifts).any() else float("nan")
     interval = interval_of(own)
     verdict: Verdict = "cannot be tested here"
-    if interval is not None and controls:
+    if interval is not None and frozen:
         verdict = "does not hold" if value < 0.01 else "explained by control"
-        if verdict != "does not hold" and interval[0] > max(controls.values()) and lift > 1.2:
+        if verdict != "does not hold" and interval[0] > max(frozen) and lift > 1.2:
             verdict = "holds"
-    names = ", ".join(dict.fromkeys(" > ".join(one.general) for one in classes))
+    names = ", ".join(dict.fromkeys(" > ".join(one.general) for one in there.classes))
     told = f", by features {lift:.2g} times as specific as chance" if np.isfinite(lift) else ""
     return Judgement(
         f"{tap}: {value:.1%} of what is recognised ({names}) are fully absorbed{told}.",
@@ -328,7 +281,8 @@ def _judged(
         verdict,
         "It holds when at least 1 % are absorbed, more than in every frozen baseline at the same "
         "l0 with the whole interval, and absorbing features are at least 1.2 times as specific as "
-        "chance.",
+        "chance. Random weights show how much the architecture alone absorbs; the claim is not "
+        "about that.",
         "CH-01",
     )
 
@@ -337,56 +291,3 @@ def _untold(tap: str, why: str) -> Judgement:
     sentence = f"{tap}: whether features absorb one another cannot be told."
     nulls = [_AT_L0.format(role) for role in FROZEN]
     return untested(sentence, why, "CH-01", _NAME, tap, nulls, _PUBLISHED)
-
-
-def _tables(
-    tap: str, entries: Sequence[Entry], found: Found, classes: Sequence[_Class]
-) -> list[Block]:
-    rows = tuple(
-        (
-            one.name,
-            one.role,
-            found[one.name].l0,
-            found[one.name].rate,
-            found[one.name].mean_fraction,
-            found[one.name].lift if np.isfinite(found[one.name].lift) else None,
-        )
-        for one in entries
-    )
-    columns = ("dictionary", "role", "l0", "fully absorbed", "fraction", "lift of absorbers")
-    note = "Over all classes of the next table; baselines are what random directions give."
-    every = Table(f"{tap}: absorption", columns, rows, ("", "", "per frame", "", "", ""), note)
-    first = next((one for one in entries if one.role == LEARNED), entries[0])
-    f1 = {f"{one.general[0]} {one.name}": one.direction.f1 for one in classes}
-    told = tuple((one[0], f1[one[0]], *one[1:]) for one in found[first.name].by_class)
-    heads = (
-        "class",
-        "F1 of the probe",
-        "recognised",
-        "fully absorbed",
-        "fraction",
-        "main features",
-    )
-    return [every, Table(f"{tap}: absorption by class, {first.name}", heads, told)]
-
-
-def _card(tap: str, entry: Entry, own: _Absorbed) -> Scorecard:
-    metrics = {
-        "mean": {
-            "mean_absorption_fraction_score": own.mean_fraction,
-            "mean_full_absorption_score": own.rate,
-            "mean_num_split_features": float(np.mean([one[4] for one in own.by_class])),
-        },
-        "audio": {"lift_of_absorbers": own.lift},
-    }
-    details = [
-        {
-            "class": name,
-            "n": n,
-            "full_absorption_rate": rate,
-            "absorption_fraction": fraction,
-            "num_split_features": k,
-        }
-        for name, n, rate, fraction, k in own.by_class
-    ]
-    return Scorecard("absorption", card_config(tap, entry), metrics, details)

@@ -22,11 +22,11 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.lineup import BASELINES, FROZEN, Entry, lacking, line_up, opponent, warning
+from auscult.analyses.lineup import BASELINES, FROZEN, Entry, opponent, tap_by_tap
 from auscult.analyses.loss_pictures import AT_L0, TapLosses, pictures
-from auscult.analyses.reading import Gathered, missing_blocks, sample, untested
+from auscult.analyses.reading import Gathered, guided, sample, untested
 from auscult.analyses.standing import card_config
-from auscult.blocks import Block, Text, Verdict
+from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import AudioError, UserError
 from auscult.core.rng import named_rng
@@ -83,12 +83,8 @@ class DictionaryLoss(Analysis):
     def run(self, context: Context, params: DictionaryLossParams) -> Result:
         """Run the model through every dictionary of response vectors at every tap."""
         gathered = Gathered()
-        cards: dict[str, Scorecard] = {}
         sounds: list[MadeSound] = []
-        lacked: dict[str, None] = {}
-        for step, tap in enumerate(context.taps):
-            entries = [one for one in line_up(context, tap) if one.of == "responses"]
-            lacked |= dict.fromkeys(lacking(entries))
+        for tap, entries in tap_by_tap(context, gathered):
             found = _measured(context, params, tap, entries)
             if isinstance(found, str):
                 gathered.missing.append((tap, "the model's own task", found))
@@ -100,19 +96,14 @@ class DictionaryLoss(Analysis):
                     one for entry in found.learned for one in _numbers(found, entry)
                 ]
                 gathered.blocks += pictures(found)
-                cards |= {f"{tap} {name}": _card(found, name) for name in found.entries}
+                gathered.cards |= {f"{tap} {name}": _card(found, name) for name in found.entries}
                 sounds += found.sounds
-            context.advance((step + 1) / len(context.taps))
-        told = warning(list(lacked))
-        gathered.blocks[:0] = [told] if told else []
-        facts = {"lacking": list(lacked), "missing": gathered.missing}
-        return replace(gathered.result(facts), scorecards=cards, sounds=tuple(sounds))
+        result = gathered.result({"missing": gathered.missing})
+        return replace(result, sounds=tuple(sounds))
 
     def view(self, result: Result) -> list[Block]:
         """Findings, how to read it, bars, courses over l0, sounds."""
-        findings = [one.finding() for one in result.judgements]
-        guide = Text(_HOW_TO_READ, "How to read this page")
-        return [*findings, guide, *missing_blocks(result), *result.blocks]
+        return guided(result, _HOW_TO_READ)
 
 
 _HOW_TO_READ = (

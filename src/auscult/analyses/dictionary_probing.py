@@ -1,7 +1,6 @@
 """What can be read from a few features, and from how few?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from auscult.analyses.base import (
     ANALYSES,
+    RANDOM,
     Analysis,
     Condition,
     Context,
@@ -18,24 +18,30 @@ from auscult.analyses.base import (
     Result,
 )
 from auscult.analyses.labelled import Labelled, acts_of, chosen_labels, labelled_rows
-from auscult.analyses.lineup import FROZEN, Entry, lacking, line_up, opponent, warning
-from auscult.analyses.probing_pictures import CHANNELS, LEVELS, Probed, TapProbes, pictures
+from auscult.analyses.lineup import FROZEN, Entry, opponent, tap_by_tap, untrained
+from auscult.analyses.probing_pictures import (
+    CHANNELS,
+    LEVELS,
+    UNTRAINED,
+    Probed,
+    TapProbes,
+    card,
+    pictures,
+)
 from auscult.analyses.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
-    missing_blocks,
+    guided,
     untested,
     verdict_of,
 )
-from auscult.analyses.standing import card_config
-from auscult.blocks import Block, Text, Verdict
+from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.measures.disentanglement import dci
 from auscult.measures.probe_targets import Target
 from auscult.measures.probes import MAJORITY, SHUFFLED, ProbeSettings, fit_probe, read
 from auscult.measures.quality import interval_of
-from auscult.measures.scorecards import Scorecard
 
 _AT_L0 = "{} at the same l0"
 _PROBED = "0.72 against 0.69 (arXiv 2602.14111, abstract)"
@@ -51,6 +57,8 @@ class DictionaryProbingParams(Config):
     """How many features a probe may use."""
     most_frames: int = Field(4000, ge=100)
     """Frames that probes of single frames are fitted to, and judged on."""
+    untrained: bool = True
+    """Whether the same dictionaries, fitted to the network with random weights, are probed too."""
     n_resamples: int = Field(1000, ge=100)
     """Draws of the recordings behind each interval."""
 
@@ -60,7 +68,7 @@ class DictionaryProbing(Analysis):
     """k-sparse probes of labels, and completeness, of every dictionary of response vectors.
 
     Split by recording. Read against as many channels of the tap itself, baselines of the same width
-    and l0, shuffled labels and the majority class.
+    and l0, the same dictionaries of untrained weights, shuffled labels and the majority class.
     """
 
     Params: ClassVar[type[Config]] = DictionaryProbingParams
@@ -69,18 +77,14 @@ class DictionaryProbing(Analysis):
     source: ClassVar[str] = "METHODS §8.2 (SAEBench; Korznikov et al. 2026; Mariotte et al. 2026)"
 
     @classmethod
-    def controls(cls, params: DictionaryProbingParams) -> tuple[Condition, ...]:  # noqa: ARG003
-        """None to be recorded: channels, baselines and shuffled labels are the controls."""
-        return ()
+    def controls(cls, params: DictionaryProbingParams) -> tuple[Condition, ...]:
+        """Untrained weights; channels, baselines and shuffled labels need no recording."""
+        return (RANDOM,) if params.untrained else ()
 
     def run(self, context: Context, params: DictionaryProbingParams) -> Result:
         """Probe every representation at every tap."""
         gathered = Gathered()
-        cards: dict[str, Scorecard] = {}
-        lacked: dict[str, None] = {}
-        for step, tap in enumerate(context.taps):
-            entries = [one for one in line_up(context, tap) if one.of == "responses"]
-            lacked |= dict.fromkeys(lacking(entries))
+        for tap, entries in tap_by_tap(context, gathered):
             there = _probed(context, params, tap, entries)
             if isinstance(there, str):
                 gathered.missing.append((tap, "labels", there))
@@ -93,18 +97,12 @@ class DictionaryProbing(Analysis):
                     one for entry in there.learned for one in _numbers(there, entry)
                 ]
                 gathered.blocks += pictures(there, params.ks)
-                cards |= {f"{tap} {name}": _card(there, name) for name in there.entries}
-            context.advance((step + 1) / len(context.taps))
-        told = warning(list(lacked))
-        gathered.blocks[:0] = [told] if told else []
-        facts = {"lacking": list(lacked), "missing": gathered.missing}
-        return replace(gathered.result(facts), scorecards=cards)
+                gathered.cards |= {f"{tap} {name}": card(there, name) for name in there.entries}
+        return gathered.result({"missing": gathered.missing})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, how to read it, accuracy over k, every probe."""
-        findings = [one.finding() for one in result.judgements]
-        guide = Text(_HOW_TO_READ, "How to read this page")
-        return [*findings, guide, *missing_blocks(result), *result.blocks]
+        return guided(result, _HOW_TO_READ)
 
 
 _HOW_TO_READ = (
@@ -130,14 +128,46 @@ def _probed(
         targets = chosen_labels(rows, params.labels)
     except NOTHING_TO_MEASURE as error:
         return f"{error}."
+    found = _every(context, params, tap, rows, targets, entries)
+    labels = list(targets)
+    controls = _untrained(context, params, tap, entries, labels) if params.untrained else {}
+    n = len(np.unique(rows.recording_ids[rows.test]))
+    rng = named_rng(context.seed, "dictionary-probing", tap)
+    draws = rng.multinomial(n, np.full(n, 1 / n), params.n_resamples).astype(np.float64)
+    named = {one.name: one for one in entries}
+    return TapProbes(tap, named, found, draws, labels, controls)
+
+
+def _every(
+    context: Context,
+    params: DictionaryProbingParams,
+    tap: str,
+    rows: Labelled,
+    targets: Mapping[str, Target],
+    entries: Sequence[Entry],
+) -> dict[str, Probed]:
+    """Probes of the channels and of each dictionary, by name."""
     found: dict[str, Probed] = {}
     for name, columns, l0 in _representations(rows, entries):
         rng = named_rng(context.seed, "dictionary-probing", tap, name)
         found[name] = _probe(rows, targets, columns, l0, params, rng)
-    n = len(np.unique(rows.recording_ids[rows.test]))
-    rng = named_rng(context.seed, "dictionary-probing", tap)
-    draws = rng.multinomial(n, np.full(n, 1 / n), params.n_resamples).astype(np.float64)
-    return TapProbes(tap, {one.name: one for one in entries}, found, draws, list(targets))
+    return found
+
+
+def _untrained(
+    context: Context,
+    params: DictionaryProbingParams,
+    tap: str,
+    entries: Sequence[Entry],
+    labels: Sequence[str],
+) -> dict[str, Probed]:
+    """The same of learned dictionaries under random weights; none where too little is recorded."""
+    try:
+        rows = labelled_rows(context, tap, RANDOM)
+        targets = chosen_labels(rows, labels)
+    except NOTHING_TO_MEASURE:
+        return {}
+    return _every(context, params, tap, rows, targets, untrained(context, tap, entries))
 
 
 def _representations(rows: Labelled, entries: Sequence[Entry]) -> Any:
@@ -230,6 +260,7 @@ def _numbers(there: TapProbes, entry: Entry) -> list[Measurement]:
                 _AT_L0.format(role): sum(w * there.found[o.name].accuracy(task) for o, w in parts)
                 for role, parts in lines.items()
             },
+            **there.untrained_at(entry.name, [task]),
         }
         name = f"{entry.name}: accuracy of {label} from {k} features of {LEVELS[level]}"
         interval = interval_of(own.resampled(task, there.draws))
@@ -239,6 +270,8 @@ def _numbers(there: TapProbes, entry: Entry) -> list[Measurement]:
         for role, parts in lines.items():
             values = [w * getattr(there.found[o.name], figure) for o, w in parts]
             controls[_AT_L0.format(role)] = float(sum(values))
+        if entry.name in there.untrained:
+            controls[UNTRAINED] = getattr(there.untrained[entry.name], figure)
         value = getattr(own, figure)
         name = f"{entry.name}: {figure} (DCI)"
         published = _COMPLETE if figure == "completeness" else ""
@@ -272,6 +305,9 @@ def _judged(params: DictionaryProbingParams, there: TapProbes, role: str) -> Jud
         f"{k} {CHANNELS}": float(np.mean([channels.accuracy(task) for task in tasks])),
         SHUFFLED: float(np.mean([channels.nulls[task][SHUFFLED] for task in tasks])),
     }
+    untold = [there.untrained_at(one.name, tasks) for one, _ in pairs]
+    if all(untold):
+        controls[UNTRAINED] = float(np.mean([one[UNTRAINED] for one in untold]))
     gain = interval_of(own - theirs)
     verdict: Verdict = "cannot be tested here"
     if gain is not None:
@@ -339,25 +375,3 @@ def _complete(there: TapProbes) -> Judgement:
 def _unread(tap: str, why: str) -> Judgement:
     sentence = f"{tap}: how complete labels are in features is not known."
     return untested(sentence, why, "MA-01", _COMPLETENESS, tap, [CHANNELS], _COMPLETE)
-
-
-def _card(there: TapProbes, name: str) -> Scorecard:
-    own, channels = there.found[name], there.found[CHANNELS]
-    sae, llm = {}, {}
-    for k in sorted({task[2] for task in own.hits}):
-        tasks = [task for task in own.hits if task[1:] == ("clip", k)]
-        sae[f"sae_top_{k}_test_accuracy"] = float(np.mean([own.accuracy(t) for t in tasks]))
-        llm[f"llm_top_{k}_test_accuracy"] = float(np.mean([channels.accuracy(t) for t in tasks]))
-    details = [
-        {
-            "dataset_name": f"{label}, {level}",
-            "k": k,
-            "sae_test_accuracy": own.accuracy((label, level, k)),
-        }
-        for label, level, k in own.hits
-    ]
-    audio = {"completeness": own.completeness, "disentanglement": own.disentanglement}
-    metrics = {"sae": sae, "llm": llm, "audio": audio}
-    return Scorecard(
-        "sparse_probing", card_config(there.tap, there.entries[name]), metrics, details
-    )

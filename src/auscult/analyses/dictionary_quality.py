@@ -1,7 +1,6 @@
 """How good is each dictionary, and how much of that is owed to what it learned?"""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,9 +15,9 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.lineup import BASELINES, FROZEN, lacking, line_up, opponent, warning
+from auscult.analyses.lineup import BASELINES, FROZEN, KINDS, opponent, tap_by_tap
 from auscult.analyses.quality_pictures import pictures
-from auscult.analyses.reading import Gathered, missing_blocks, untested
+from auscult.analyses.reading import Gathered, guided, untested
 from auscult.analyses.standing import (
     CONDITIONS,
     FIGURES,
@@ -30,10 +29,9 @@ from auscult.analyses.standing import (
     measure_entries,
     scorecard,
 )
-from auscult.blocks import Block, Text, Verdict
+from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.measures.quality import Quality, interval_of
-from auscult.measures.scorecards import Scorecard
 
 _SHAPED = "random vectors of the same covariance"
 _AT_L0 = "{} at the same l0"
@@ -77,11 +75,7 @@ class DictionaryQuality(Analysis):
         asked = Asked(params.most_vectors, params.conditions, params.threshold, params.n_resamples)
         gathered = Gathered()
         rows: list[dict[str, Any]] = []
-        cards: dict[str, Scorecard] = {}
-        lacked: dict[str, None] = {}
-        for step, tap in enumerate(context.taps):
-            entries = line_up(context, tap)
-            lacked |= dict.fromkeys(lacking(entries))
+        for tap, entries in tap_by_tap(context, gathered, KINDS):
             found, missing = measure_entries(context, asked, tap, entries)
             logs = {it.entry.name: context.training_logs(it.entry.name, tap) for it in found}
             gathered.missing += missing
@@ -91,22 +85,12 @@ class DictionaryQuality(Analysis):
             ]
             gathered.blocks += pictures(tap, found, logs, params.threshold)
             rows += [fact(tap, it) for it in found]
-            cards |= {f"{tap} {it.entry.name}": scorecard(tap, it) for it in found}
-            context.advance((step + 1) / len(context.taps))
-        told = warning(list(lacked))
-        facts = {
-            "dictionaries": rows,
-            "lacking": list(lacked),
-            "missing": gathered.missing,
-        }
-        gathered.blocks[:0] = [told] if told else []
-        return replace(gathered.result(facts), scorecards=cards)
+            gathered.cards |= {f"{tap} {it.entry.name}": scorecard(tap, it) for it in found}
+        return gathered.result({"dictionaries": rows, "missing": gathered.missing})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, a warning where baselines lack, pictures tap by tap."""
-        findings = [one.finding() for one in result.judgements]
-        guide = Text(_HOW_TO_READ, "How to read this page")
-        return [*findings, guide, *missing_blocks(result), *result.blocks]
+        return guided(result, _HOW_TO_READ)
 
 
 _HOW_TO_READ = (

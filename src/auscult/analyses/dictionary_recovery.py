@@ -20,9 +20,9 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.lineup import FROZEN, LEARNED, Entry, lacking, line_up, warning
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, untested
-from auscult.blocks import Axis, Block, Curve, Series, Table, Text, Verdict
+from auscult.analyses.lineup import FROZEN, LEARNED, Entry, tap_by_tap
+from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
+from auscult.blocks import Axis, Block, Curve, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError, UserError
 from auscult.core.rng import named_rng
@@ -116,10 +116,7 @@ class DictionaryRecovery(Analysis):
     def run(self, context: Context, params: DictionaryRecoveryParams) -> Result:
         """Plant, train and compare at every tap."""
         gathered = Gathered()
-        lacked: dict[str, None] = {}
-        for step, tap in enumerate(context.taps):
-            entries = [one for one in line_up(context, tap) if one.of == "responses"]
-            lacked |= dict.fromkeys(lacking(entries))
+        for tap, entries in tap_by_tap(context, gathered):
             try:
                 trials = _trials(context, params, tap, entries)
             except (*NOTHING_TO_MEASURE, UserError) as error:
@@ -134,17 +131,11 @@ class DictionaryRecovery(Analysis):
                 *(_curve(tap, trial) for trial in trials),
                 _table(params, tap, trials),
             ]
-            context.advance((step + 1) / len(context.taps))
-        told = warning(list(lacked))
-        gathered.blocks[:0] = [told] if told else []
-        facts = {"lacking": list(lacked), "missing": gathered.missing}
-        return gathered.result(facts)
+        return gathered.result({"missing": gathered.missing})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, how to read it, cosines of planted directions, every trial."""
-        findings = [one.finding() for one in result.judgements]
-        guide = Text(_HOW_TO_READ, "How to read this page")
-        return [*findings, guide, *missing_blocks(result), *result.blocks]
+        return guided(result, _HOW_TO_READ)
 
 
 _HOW_TO_READ = (

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 
-from auscult.analyses.base import BASE, Context, Split
+from auscult.analyses.base import BASE, Condition, Context, Split
 from auscult.core.errors import NothingToMeasureError
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.absorption import determines
@@ -80,7 +80,7 @@ class Labelled:
         return np.asarray(sums / np.maximum(counts, 1), dtype=np.float32)
 
 
-def labelled_rows(context: Context, tap: str) -> Labelled:
+def labelled_rows(context: Context, tap: str, condition: Condition = BASE) -> Labelled:
     """Frames of both sides of a tap with the labels of their clips.
 
     Raises:
@@ -91,7 +91,7 @@ def labelled_rows(context: Context, tap: str) -> Labelled:
     recordings: list[str] = []
     told: list[dict[str, str]] = []
     for side in sides:
-        store = context.store(tap, BASE, side)
+        store = context.store(tap, condition, side)
         for record in store.clips:
             _, rows = store.clip(record.clip_id)
             if not len(rows):

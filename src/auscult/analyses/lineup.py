@@ -5,18 +5,20 @@ its random start (Korznikov et al. 2026, arXiv 2602.14111), random directions, a
 components. A learned dictionary is compared with each at its own l0.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from auscult.analyses.base import (
     BASE,
+    RANDOM,
     Condition,
     Context,
     DictionaryOf,
     Split,
 )
+from auscult.analyses.reading import Gathered
 from auscult.blocks import Text
 from auscult.core.errors import NothingToMeasureError
 from auscult.dictionaries.base import Dictionary
@@ -84,13 +86,43 @@ class Entry:
         return f"{kind}, {self.n_features:,}"
 
 
-def line_up(context: Context, tap: str) -> list[Entry]:
+KINDS: tuple[DictionaryOf, ...] = ("responses", "generators")
+"""Whatever a dictionary may be fitted to."""
+
+
+def line_up(context: Context, tap: str, kinds: Sequence[DictionaryOf] = KINDS) -> list[Entry]:
     """Every dictionary of the spec at a tap, in its order; fitted now where it is not yet."""
-    kinds: tuple[DictionaryOf, ...] = ("responses", "generators")
     return [
         Entry(name, of, context.lag(name), context.dictionaries(name, tap))
         for of in kinds
         for name in context.dictionary_names(of)
+    ]
+
+
+def tap_by_tap(
+    context: Context, gathered: Gathered, kinds: Sequence[DictionaryOf] = ("responses",)
+) -> Iterator[tuple[str, list[Entry]]]:
+    """Each tap with the dictionaries lined up there; afterwards, what baselines were lacking.
+
+    Says how much is done. The baselines that the spec has none of come into the facts, as
+    ``lacking``, and on top of the page as a warning.
+    """
+    lacked: dict[str, None] = {}
+    for step, tap in enumerate(context.taps):
+        entries = line_up(context, tap, kinds)
+        lacked |= dict.fromkeys(lacking(entries))
+        yield tap, entries
+        context.advance((step + 1) / len(context.taps))
+    gathered.facts["lacking"] = list(lacked)
+    gathered.blocks[:0] = warning(list(lacked))
+
+
+def untrained(context: Context, tap: str, entries: Sequence[Entry]) -> list[Entry]:
+    """The learned ones among entries, as one seed fits them to the network with random weights."""
+    return [
+        Entry(one.name, one.of, one.lag, context.dictionaries(one.name, tap, RANDOM)[:1])
+        for one in entries
+        if one.role == LEARNED
     ]
 
 
@@ -212,12 +244,12 @@ def lacking(entries: Sequence[Entry]) -> list[str]:
     ]
 
 
-def warning(missing: Sequence[str]) -> Text | None:
+def warning(missing: Sequence[str]) -> list[Text]:
     """What a page says where the spec lacks sanity baselines."""
     if not missing:
-        return None
+        return []
     told = ", ".join(missing)
-    return Text(
+    said = Text(
         f"The spec fits no {told} of every width, so nothing on this page tells learned directions "
         "from random ones that were sparsely used. Add entries with the same type, n_features and "
         'k and frozen = "decoder", "soft-decoder" and "encoder", or start from '
@@ -225,3 +257,4 @@ def warning(missing: Sequence[str]) -> Text | None:
         "Sanity baselines are lacking",
         "warning",
     )
+    return [said]

@@ -7,10 +7,16 @@ import numpy as np
 from jaxtyping import Float
 
 from auscult.analyses.lineup import LEARNED, Entry, beside
+from auscult.analyses.standing import card_config
 from auscult.blocks import Axis, Block, Curve, Series, Table
 from auscult.measures.probes import MAJORITY, SHUFFLED
+from auscult.measures.scorecards import Scorecard
+
+Task = tuple[str, str, int]
+"""Label, level and number of features of a probe."""
 
 CHANNELS = "channels of the tap"
+UNTRAINED = "random weights"
 LEVELS = {"clip": "a clip, means over its frames", "frame": "single frames"}
 """What a row of a probe is."""
 
@@ -27,18 +33,18 @@ class Probed:
         l0: Features on at once, per frame.
     """
 
-    hits: Mapping[tuple[str, str, int], tuple[np.ndarray, np.ndarray]]
-    nulls: Mapping[tuple[str, str, int], Mapping[str, float]]
+    hits: Mapping[Task, tuple[np.ndarray, np.ndarray]]
+    nulls: Mapping[Task, Mapping[str, float]]
     completeness: float
     disentanglement: float
     l0: float
 
-    def accuracy(self, task: tuple[str, str, int]) -> float:
+    def accuracy(self, task: Task) -> float:
         """Share of test rows answered rightly."""
         right, rows = self.hits[task]
         return float(right.sum() / rows.sum())
 
-    def resampled(self, task: tuple[str, str, int], draws: np.ndarray) -> Float[np.ndarray, " b"]:
+    def resampled(self, task: Task, draws: np.ndarray) -> Float[np.ndarray, " b"]:
         """The same over draws of the test recordings."""
         right, rows = self.hits[task]
         return np.asarray((draws @ right) / np.maximum(draws @ rows, 1e-9))
@@ -46,20 +52,38 @@ class Probed:
 
 @dataclass(frozen=True)
 class TapProbes:
-    """Everything probed at one tap; ``found`` is by name, the channels among them."""
+    """Everything probed at one tap.
+
+    Attributes:
+        tap: Its address.
+        entries: Dictionaries by name.
+        found: Probes by name, of the channels among them.
+        draws: How often each draw took each test recording.
+        labels: What was read.
+        untrained: Probes of learned dictionaries of the network with random weights, by name, and
+            of its channels; none where too few of its sounds are recorded.
+    """
 
     tap: str
     entries: Mapping[str, Entry]
     found: Mapping[str, Probed]
     draws: Float[np.ndarray, "b r"]
     labels: Sequence[str]
+    untrained: Mapping[str, Probed]
+
+    def untrained_at(self, name: str, tasks: Sequence[Task]) -> dict[str, float]:
+        """Accuracy of the same dictionary under random weights, mean over tasks; or nothing."""
+        there = self.untrained.get(name)
+        if there is None or not set(tasks) <= set(there.hits):
+            return {}
+        return {UNTRAINED: float(np.mean([there.accuracy(task) for task in tasks]))}
 
     def beside(self, entry: Entry) -> dict[str, list[tuple[Entry, float]]]:
         """Its baselines at its own l0."""
         return beside(entry, list(self.entries.values()), lambda one: self.found[one.name].l0)
 
     @property
-    def tasks(self) -> list[tuple[str, str, int]]:
+    def tasks(self) -> list[Task]:
         """Label, level and number of features of every probe."""
         return list(next(iter(self.found.values())).hits)
 
@@ -127,3 +151,26 @@ def _table(there: TapProbes) -> Table:
 
 def _none(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def card(there: TapProbes, name: str) -> Scorecard:
+    """In SAEBench's shape."""
+    own, channels = there.found[name], there.found[CHANNELS]
+    sae, llm = {}, {}
+    for k in sorted({task[2] for task in own.hits}):
+        tasks = [task for task in own.hits if task[1:] == ("clip", k)]
+        sae[f"sae_top_{k}_test_accuracy"] = float(np.mean([own.accuracy(t) for t in tasks]))
+        llm[f"llm_top_{k}_test_accuracy"] = float(np.mean([channels.accuracy(t) for t in tasks]))
+    details = [
+        {
+            "dataset_name": f"{label}, {level}",
+            "k": k,
+            "sae_test_accuracy": own.accuracy((label, level, k)),
+        }
+        for label, level, k in own.hits
+    ]
+    audio = {"completeness": own.completeness, "disentanglement": own.disentanglement}
+    metrics = {"sae": sae, "llm": llm, "audio": audio}
+    return Scorecard(
+        "sparse_probing", card_config(there.tap, there.entries[name]), metrics, details
+    )

@@ -21,6 +21,7 @@ from auscult.analyses.base import (
 from auscult.blocks import Block, Missing, Table, Text, Verdict
 from auscult.core.errors import ConfigError, NothingToMeasureError, TapError
 from auscult.measures.dynamics import moving
+from auscult.measures.scorecards import Scorecard
 from auscult.store.reader import ActivationStore
 
 NOTHING_TO_MEASURE = (NothingToMeasureError, ConfigError, TapError)
@@ -316,6 +317,8 @@ class Gathered:
         arrays: What pictures are drawn from.
         blocks: What only the running analysis can draw.
         missing: Tap, what could not be measured there, and why.
+        facts: What else its view needs.
+        cards: Results of single dictionaries.
     """
 
     measurements: list[Measurement] = field(default_factory=list)
@@ -323,6 +326,8 @@ class Gathered:
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
     missing: list[tuple[str, str, str]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    cards: dict[str, Scorecard] = field(default_factory=dict)
 
     def add(self, judged: Judgement, *more: Measurement) -> None:
         """Keep a judgement with its number, and what goes with it."""
@@ -331,8 +336,14 @@ class Gathered:
 
     def result(self, facts: Mapping[str, Any]) -> Result:
         """All of it."""
-        blocks, judgements = tuple(self.blocks), tuple(self.judgements)
-        return Result(tuple(self.measurements), self.arrays, facts, blocks, judgements)
+        return Result(
+            tuple(self.measurements),
+            self.arrays,
+            {**self.facts, **facts},
+            tuple(self.blocks),
+            tuple(self.judgements),
+            scorecards=self.cards,
+        )
 
     def judged_first(self, facts: Mapping[str, Any]) -> Result:
         """All of it, where no judged number stands among the others yet."""
@@ -344,6 +355,13 @@ class Gathered:
 def missing_blocks(result: Result) -> list[Missing]:
     """What could not be measured, as ``Gathered.missing`` says it, where facts keep that."""
     return [Missing(f"{tap}: {what}", why) for tap, what, why in result.facts["missing"]]
+
+
+def guided(result: Result, how_to_read: str) -> list[Block]:
+    """The blocks of a page that was drawn while it ran: findings, how to read it, the rest."""
+    findings = [one.finding() for one in result.judgements]
+    guide = Text(how_to_read, "How to read this page")
+    return [*findings, guide, *missing_blocks(result), *result.blocks]
 
 
 def page(result: Result, how_to_read: str, pictures: Sequence[Block]) -> list[Block]:
