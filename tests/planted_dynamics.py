@@ -107,3 +107,4 @@ class Planted:
         raise NotImplementedError("what is planted are response vectors, not sounds")
 
     model = clip_ids = sound = responses = hear = clip = batches = training_logs = nothing
+    joint = joint_names = nothing

@@ -77,6 +77,8 @@ DICTIONARIES = [
     {"name": "features", "type": "topk", "n_features": 8, "k": 2},
     {"name": "archetypes", "of": "generators", "type": "topk", "n_features": 24, "k": 2},
     {"name": "later", "of": "generators", "lag": 2, "type": "relu", "n_features": 8, "n_seeds": 1},
+    {"name": "both", "type": "crosscoder", "n_features": 8, "k": 2, "n_seeds": 1}
+    | {"weights": ["trained", "random"]},
 ]
 
 

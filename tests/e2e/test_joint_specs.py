@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from auscult.analyses.joint_dictionaries import AFFINE, UNPAIRED, UNTRAINED
 from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import evaluate
@@ -34,7 +35,7 @@ def joint_spec(**changes):
         record={"taps": TAPS, "sampling": {"policy": "runs", "frames_per_clip": 256, "run_frames": 64}},
         dictionaries=ENTRIES,
         train={"steps": 100, "batch": 128, "seeds": [0], "checkpoint_every": 50, "lr": 5e-3},
-        analyses=[{"type": "filters"}],
+        analyses=[{"type": "joint-dictionaries"}],
     )  # fmt: skip
     return spec | changes
 
@@ -45,13 +46,34 @@ def finished(tmp_path_factory):
 
 
 def fitted(finished, name):
-    found = sorted(finished.folder.glob(f"stages/fit-*/dictionaries/{name}-seed-0"))
-    return [Dictionary.load(folder) for folder in found]
+    """Those of the base condition; the analysis fits others to random weights."""
+    stages = sorted(finished.folder.glob(f"stages/fit-*/dictionaries/{name}-seed-0"))
+    made = [Dictionary.load(folder) for folder in stages if "--random-w" not in str(folder)]
+    assert len(made) == len({(one.provenance.weights, one.provenance.tap) for one in made})
+    return made
 
 
 def test_each_entry_is_fitted_where_it_says(finished):
     counts = {entry["name"]: len(fitted(finished, entry["name"])) for entry in ENTRIES}
     assert counts == {"plain": 3, "slow": 3, "norm": 1, "depth": 1, "training": 1, "whole": 1}
+
+
+def test_the_page_of_joint_dictionaries_has_them_all_with_their_controls(finished):
+    result = finished.result("joint-dictionaries")
+    by_name = {one["measurement"]["name"]: one for one in result["judgements"]}
+    assert len(by_name) == 3
+    shared = by_name["depth: share of features that no part has to itself"]["measurement"]
+    assert set(shared["controls"]) == {UNPAIRED, UNTRAINED}
+    # Of two sets of weights one is the other's control: it is not fitted to random weights again.
+    training = by_name["training: share of features that no part has to itself"]["measurement"]
+    assert set(training["controls"]) == {UNPAIRED}
+    norm = by_name["norm: fraction of variance unexplained"]["measurement"]
+    assert set(norm["controls"]) == {AFFINE, UNPAIRED, UNTRAINED}
+    parts = [one["name"] for one in result["measurements"] if one["name"].startswith("training: f")]
+    assert parts == [
+        f"training: fraction of variance unexplained of conv.0, {weights} weights"
+        for weights in ("trained", "random")
+    ]
 
 
 def test_a_transcoder_knows_its_two_taps_and_their_widths(finished):

@@ -144,6 +144,12 @@ class Planted:
     def batches(self, split, condition=BASE):
         raise NotImplementedError
 
+    def joint_names(self):
+        return []
+
+    def joint(self, name, condition=None):
+        raise NotImplementedError
+
     def training_logs(self, name, tap):
         raise NotImplementedError
 

@@ -5,7 +5,7 @@ And how to show it.
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,9 +20,11 @@ from auscult.core.registry import Registry
 from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary
+from auscult.dictionaries.train import TrainSettings
 from auscult.measures.scorecards import Scorecard
 from auscult.models.base import AudioModel, Weights
 from auscult.store.reader import ActivationStore
+from auscult.store.source import VectorSource
 
 ANALYSES: Registry["Analysis"] = Registry("analysis", "auscult.analyses")
 
@@ -242,6 +244,26 @@ class ClipBatch:
     labels: tuple[Mapping[str, str | float], ...]
 
 
+@dataclass(frozen=True)
+class Joint:
+    """A dictionary that reads several taps, or several weights, at once: crosscoder, transcoder.
+
+    Attributes:
+        tap: Where it is found: the first that it reads.
+        parts: What is put end to end, in words; of a transcoder what it reads and what it gives.
+        dictionaries: One a seed; one only under a control condition.
+        vectors: Gives the vectors of one side of the split, and what is to be given back if not
+            these vectors.
+        training: How it was trained.
+    """
+
+    tap: str
+    parts: tuple[str, ...]
+    dictionaries: Sequence[Dictionary]
+    vectors: Callable[[Split], tuple[VectorSource, VectorSource | None]]
+    training: TrainSettings
+
+
 @runtime_checkable
 class Context(Protocol):
     """What an analysis may ask of an experiment.
@@ -292,6 +314,17 @@ class Context(Protocol):
         """Lines of the training log of each seed of that dictionary, in order of steps.
 
         Empty for those that are not trained.
+        """
+        ...
+
+    def joint_names(self) -> list[str]:
+        """Names of the spec's dictionaries that read several taps or weights at once."""
+        ...
+
+    def joint(self, name: str, condition: Condition = BASE) -> list[Joint]:
+        """Such a dictionary wherever the spec fits it, fitted now unless it is there already.
+
+        Empty under a control condition where it reads several weights: those are its controls.
         """
         ...
 

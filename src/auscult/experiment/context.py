@@ -14,6 +14,7 @@ from auscult.analyses.base import (
     Condition,
     ControlWeights,
     DictionaryOf,
+    Joint,
     Split,
 )
 from auscult.blocks import Clip
@@ -21,13 +22,16 @@ from auscult.core.errors import UnknownNameError
 from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary
+from auscult.experiment.feeds import Feed, places
 from auscult.experiment.listening import Listening, stacked
 from auscult.experiment.spec import DictionarySpec
-from auscult.experiment.stages import batched, tap_folder
+from auscult.experiment.stages import batched, tap_folder, training_settings
 from auscult.models.base import AudioModel
 from auscult.store.reader import ActivationStore
+from auscult.store.source import VectorSource
 
 Fitted = Callable[[Condition, str, DictionarySpec, Split], list[Dictionary]]
+Feeds = Callable[[Condition, str, DictionarySpec, Split], Feed]
 Logs = Callable[[str, DictionarySpec], list[list[Mapping[str, Any]]]]
 
 
@@ -39,6 +43,7 @@ class RunContext:
         recorded: Folder of the recording of each condition.
         fitted: Gives the dictionaries of a condition, tap, entry of the spec and side of the split;
             fits those that are not there yet.
+        feeds: Gives the vectors that a condition's entry is fitted to at a tap, on one side.
         logs: Gives the training logs of a tap and entry of the spec, one a seed.
         advance: Receives the share of the analysis that is done.
     """
@@ -48,12 +53,14 @@ class RunContext:
         listening: Listening,
         recorded: Mapping[Condition, Path],
         fitted: Fitted,
+        feeds: Feeds,
         logs: Logs,
         advance: Callable[[float], None],
     ) -> None:
         self._listening = listening
         self._recorded = recorded
         self._fitted = fitted
+        self._feeds = feeds
         self._logs = logs
         self._entries = {entry.name: entry for entry in listening.spec.dictionaries}
         self.advance = advance
@@ -108,6 +115,28 @@ class RunContext:
         """
         self._must_be_recorded(condition)
         return self._fitted(condition, tap, self._entry(name), split)
+
+    def joint_names(self) -> list[str]:
+        """Names of the spec's dictionaries that read several taps or weights at once."""
+        return [entry.name for entry in self._entries.values() if entry.joint]
+
+    def joint(self, name: str, condition: Condition = BASE) -> list[Joint]:
+        """Such a dictionary wherever the spec fits it; none where its weights are its controls."""
+        entry = self._entry(name)
+        if entry.weights and condition != BASE:
+            return []
+        self._must_be_recorded(condition)
+        found, training = [], training_settings(self._listening.spec)
+        for tap in places(entry, self.taps):
+            fitted = self._fitted(condition, tap, entry, "train")
+
+            def vectors(split: Split, tap: str = tap) -> tuple[VectorSource, VectorSource | None]:
+                feed = self._feeds(condition, tap, entry, split)
+                return feed.source, feed.targets
+
+            parts = fitted[0].provenance.parts or (tap, fitted[0].provenance.target)
+            found.append(Joint(tap, parts, fitted, vectors, training))
+        return found
 
     def training_logs(self, name: str, tap: str) -> list[list[Mapping[str, Any]]]:
         """Lines of the training log of each seed; empty for what is not trained."""

@@ -152,6 +152,26 @@ def with_provenance(provenance: Provenance, feed: Feed) -> dict[str, Any]:
     return dict(feed.provenance)
 
 
+def in_words(entry: DictionarySpec, tap: str) -> str:
+    """What a dictionary is fitted to, in words."""
+    lag = f" at lag {entry.lag}" if entry.of == "generators" or entry.reads == "neighbours" else ""
+    taps = " and ".join(entry.taps) or tap
+    over = f" under {' and '.join(entry.weights)} weights" if entry.weights else ""
+    towards = f" to {entry.target}" if entry.target else ""
+    return f"{entry.of}{lag} of {taps}{towards}{over}"
+
+
+def on_one_pass(entries: Sequence[DictionarySpec]) -> list[list[DictionarySpec]]:
+    """Dictionaries of the same vectors, which train on one pass."""
+    groups: dict[tuple[object, ...], list[DictionarySpec]] = {}
+    for entry in entries:
+        paired = entry.of == "generators" or entry.reads == "neighbours"
+        joint = (entry.tap, entry.target, entry.context, entry.taps, entry.weights)
+        vectors = (entry.of, entry.lag if paired else 1, entry.reads, *joint)
+        groups.setdefault(vectors, []).append(entry)
+    return list(groups.values())
+
+
 def _address(tap: str) -> str:
     return str(TapPoint.parse(tap))
 

@@ -18,7 +18,16 @@ from auscult.dictionaries.base import Dictionary, Provenance
 from auscult.dictionaries.end_to_end import EndToEnd
 from auscult.dictionaries.own_task import own_task as own_task_of
 from auscult.experiment.context import RunContext
-from auscult.experiment.feeds import check_rates, conditions, feed_of, places
+from auscult.experiment.feeds import (
+    Feed,
+    Stores,
+    check_rates,
+    conditions,
+    feed_of,
+    in_words,
+    on_one_pass,
+    places,
+)
 from auscult.experiment.keep import keep_clips, keep_result
 from auscult.experiment.listening import Listening, TrainingClips
 from auscult.experiment.progress import Progress, Silent
@@ -164,7 +173,7 @@ class Experiment:
         check_rates(entries, recorded, self.listening.times())
         controls = [wanted for _, cls, params in parts for wanted in cls.controls(params)]
         self.listen([*conditions(entries), *controls])
-        for group in _groups(entries):
+        for group in on_one_pass(entries):
             for tap in places(group[0], recorded):
                 self._fit(BASE, tap, group, "train")
         answered = [self._analyse(name, cls, params) for name, cls, params in parts]
@@ -180,7 +189,12 @@ class Experiment:
         """What an analysis with these controls may ask."""
         recorded = {condition: self.recorded[condition].folder for condition in (BASE, *controls)}
         return RunContext(
-            self.listening, recorded, self._dictionaries, self._logs, self.progress.advance
+            self.listening,
+            recorded,
+            self._dictionaries,
+            self._feed,
+            self._logs,
+            self.progress.advance,
         )
 
     def _stage(self, name: str, build: Any, **described: Any) -> Stage:
@@ -243,7 +257,7 @@ class Experiment:
         return training_logs(stage.folder, entry.name, self._seeds(BASE, entry, "train"))
 
     def _group(self, entry: DictionarySpec) -> list[DictionarySpec]:
-        return next(group for group in _groups(self.spec.dictionaries) if entry in group)
+        return next(group for group in on_one_pass(self.spec.dictionaries) if entry in group)
 
     def _seeds(self, condition: Condition, entry: DictionarySpec, split: Split) -> tuple[int, ...]:
         """All of the spec's under the base condition, one under controls, another on the test side.
@@ -261,21 +275,16 @@ class Experiment:
         seeds = {entry.name: self._seeds(condition, entry, split) for entry in group}
         first, model = group[0], self.listening.model(condition.weights)
         side_of = "" if split == "train" else ", test side"
-        name = f"fit {', '.join(seeds)} to {_what(first, tap)}, {condition}{side_of}"
+        name = f"fit {', '.join(seeds)} to {in_words(first, tap)}, {condition}{side_of}"
         if name in self.fitted:
             return self.fitted[name]
         entries = [e for e in self.resolved["dictionaries"] if e["name"] in seeds]
         heard = [condition, *conditions([first])]
 
-        def stores(wanted: str, weights: ControlWeights) -> ActivationStore:
-            under = replace(condition, weights=weights)
-            store = ActivationStore.open(self.recorded[under].folder / tap_folder(wanted))
-            sides = self.listening.corpus(under).sides[split]
-            return store.select([recording.recording_id for recording in sides])
-
         def own_task(entry: DictionarySpec, seed: int) -> EndToEnd | None:
             if entry.end_to_end is None:
                 return None
+            stores = self._stores(condition, split)
             clips = TrainingClips(self.listening, condition, stores(tap, condition.weights))
             return EndToEnd(own_task_of(model), tap, entry.end_to_end, clips, seed)
 
@@ -288,7 +297,7 @@ class Experiment:
                 lag=first.lag,
                 time=self.listening.times()[tap],
             )
-            feed = feed_of(first, tap, condition.weights, stores)
+            feed = self._feed(condition, tap, first, split)
             fit(self.spec, feed, group, seeds, provenance, folder, self.progress, own_task)
 
         self.fitted[name] = self._stage(
@@ -304,6 +313,20 @@ class Experiment:
             resumable=True,
         )
         return self.fitted[name]
+
+    def _feed(self, condition: Condition, tap: str, entry: DictionarySpec, split: Split) -> Feed:
+        return feed_of(entry, tap, condition.weights, self._stores(condition, split))
+
+    def _stores(self, condition: Condition, split: Split) -> Stores:
+        """Opens one side of what was recorded, under the condition or other weights."""
+
+        def opened(tap: str, weights: ControlWeights) -> ActivationStore:
+            under = replace(condition, weights=weights)
+            store = ActivationStore.open(self.recorded[under].folder / tap_folder(tap))
+            sides = self.listening.corpus(under).sides[split]
+            return store.select([recording.recording_id for recording in sides])
+
+        return opened
 
     def _analyse(self, name: str, cls: type[Analysis], params: Config) -> Stage:
         controls = tuple(dict.fromkeys(cls.controls(params)))
@@ -368,23 +391,3 @@ class Experiment:
             "warnings": said,
             "outputs": digests_below(self.workspace.root),
         }
-
-
-def _what(entry: DictionarySpec, tap: str) -> str:
-    """What a dictionary is fitted to, in words."""
-    lag = f" at lag {entry.lag}" if entry.of == "generators" or entry.reads == "neighbours" else ""
-    taps = " and ".join(entry.taps) or tap
-    over = f" under {' and '.join(entry.weights)} weights" if entry.weights else ""
-    towards = f" to {entry.target}" if entry.target else ""
-    return f"{entry.of}{lag} of {taps}{towards}{over}"
-
-
-def _groups(entries: Sequence[DictionarySpec]) -> list[list[DictionarySpec]]:
-    """Dictionaries of the same vectors, which train on one pass."""
-    groups: dict[tuple[object, ...], list[DictionarySpec]] = {}
-    for entry in entries:
-        paired = entry.of == "generators" or entry.reads == "neighbours"
-        joint = (entry.tap, entry.target, entry.context, entry.taps, entry.weights)
-        vectors = (entry.of, entry.lag if paired else 1, entry.reads, *joint)
-        groups.setdefault(vectors, []).append(entry)
-    return list(groups.values())

@@ -128,6 +128,11 @@ class DictionarySpec(Config):
         """Whether it encodes the vectors of every recorded tap, so that any analysis can use it."""
         return self.tap is None and self.reads in ("vectors", "neighbours")
 
+    @property
+    def joint(self) -> bool:
+        """Whether it reads several taps or weights at once, or gives back another tap."""
+        return self.reads in ("parts", "target")
+
     def check(self) -> None:
         """Refuse keys that do not go with the type, or with one another.
 

@@ -175,17 +175,21 @@ def fit(
             built.provenance = replace(provenance, **feed.provenance)
             name, extra = f"{_slug(which.name)}-seed-{seed}", own_task(which, seed)
             jobs.append(TrainingJob(built, name, seed, extra, local))
-    settings = TrainSettings(**spec.train.model_dump(exclude={"seeds"}))
     trained = train(
         jobs,
         source,
-        settings,
+        training_settings(spec),
         folder / "training",
         lambda done, total: progress.advance(done / max(total, 1)),
         targets,
     )
     for job, dictionary in zip(jobs, trained, strict=True):
         dictionary.save(folder / "dictionaries" / job.name)
+
+
+def training_settings(spec: Spec) -> TrainSettings:
+    """How the spec trains, whatever the seeds."""
+    return TrainSettings(**spec.train.model_dump(exclude={"seeds"}))
 
 
 def load_fitted(folder: Path, name: str, seeds: tuple[int, ...]) -> list[Dictionary]:

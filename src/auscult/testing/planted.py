@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32
 
-from auscult.analyses.base import BASE, Condition, Split
+from auscult.analyses.base import BASE, Condition, Joint, Split
 from auscult.core.errors import InvariantError, UnknownNameError
 from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
@@ -108,6 +108,14 @@ class PlantedContext:
     def lag(self, name: str) -> int:
         """One frame."""
         return 1 if name else 0
+
+    def joint_names(self) -> list[str]:
+        """None."""
+        return []
+
+    def joint(self, name: str, condition: Condition = BASE) -> list[Joint]:
+        """None of any name."""
+        raise UnknownNameError("dictionary", name, [str(condition)])
 
     def dictionaries(
         self,
