@@ -73,6 +73,11 @@ ERRORS = {
         "a damaged store, one of another origin, or a full disk",
         "delete the stage's folder and run again, or make room",
     ),
+    "OtherFramesError": (
+        "`sources to be joined must hold the same frames of the same clips`",
+        "dictionaries of several taps, over recordings that keep other frames",
+        "record with the policy all, stride or runs, at taps with as many frames a clip",
+    ),
     "NoVectorsError": (
         "`there are no generators of lag 8: the longest unbroken stretch has 4 frames`",
         "an intact store that has none of the vectors asked for",

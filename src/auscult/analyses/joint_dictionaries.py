@@ -24,7 +24,7 @@ from auscult.analyses.base import (
 from auscult.analyses.reading import NOTHING_TO_MEASURE, OWN, Gathered, guided, untested
 from auscult.blocks import Axis, Block, Histogram, Series, Table, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import NothingToMeasureError, UserError
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.crosscoder import CrosscoderDictionary
@@ -120,7 +120,7 @@ class JointDictionaries(Analysis):
             for joint in context.joint(name):
                 try:
                     rows += _one(context, params, name, joint, gathered)
-                except (*NOTHING_TO_MEASURE, UserError) as error:
+                except NOTHING_TO_MEASURE as error:
                     gathered.judgements.append(_untold(joint.tap, f"{error}."))
             context.advance((step + 1) / len(names))
         if rows:

@@ -73,6 +73,10 @@ class StoreError(UserError):
     """An activation store that is damaged, or that was made by something else."""
 
 
+class OtherFramesError(StoreError):
+    """Sources that should hold the same frames of the same clips do not."""
+
+
 class NoVectorsError(StoreError, NothingToMeasureError):
     """An intact store without the vectors that are asked for: no such generators, or no clip.
 

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 from jaxtyping import Float32, Int, Int64
 
-from auscult.core.errors import StoreError
+from auscult.core.errors import OtherFramesError
 from auscult.store.source import VectorSource, measured
 from auscult.store.statistics import Statistics
 
@@ -24,17 +24,19 @@ class JoinedSource(VectorSource):
         """Join sources.
 
         Raises:
-            StoreError: They hold different numbers of vectors, or other frames of other clips.
+            OtherFramesError: They hold other numbers of vectors, or other frames of other clips.
         """
         lengths = [part.n_vectors for part in parts]
         if len(set(lengths)) != 1:
-            raise StoreError(
+            raise OtherFramesError(
                 f"sources to be joined must be equally long, but have {lengths} vectors"
             )
         some = np.linspace(0, lengths[0] - 1, min(lengths[0], 1000)).astype(np.int64)
         places = [part.locate(some) for part in parts]
         if any(clips != places[0][0] or (frames != places[0][1]).any() for clips, frames in places):
-            raise StoreError("sources to be joined must hold the same frames of the same clips")
+            raise OtherFramesError(
+                "sources to be joined must hold the same frames of the same clips"
+            )
         self.parts = tuple(parts)
         self.n_vectors = lengths[0]
         self.d_in = sum(part.d_in for part in parts)

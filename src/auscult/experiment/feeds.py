@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from auscult.analyses.base import Condition, ControlWeights
-from auscult.core.errors import ConfigError, StoreError, UnknownNameError
+from auscult.core.errors import ConfigError, OtherFramesError, UnknownNameError
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Provenance
 from auscult.dictionaries.joined import JoinedSource
@@ -132,7 +132,7 @@ def _joined(
 ) -> JoinedSource:
     try:
         return JoinedSource(parts)
-    except StoreError as error:
+    except OtherFramesError as error:
         raise ConfigError(
             f"dictionary {entry.name!r} puts {' and '.join(names)} beside one another, but their "
             f"recordings keep other frames ({error}): record with the policy all, stride or runs, "
