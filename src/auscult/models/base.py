@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from auscult.core.config import Config
 from auscult.core.registry import Registry
 from auscult.core.timebase import TimeBase
-from auscult.models.generation import Generator
+
+if TYPE_CHECKING:
+    from auscult.models.generation import Generator
 
 MODELS: Registry["AudioModel"] = Registry("model", "auscult.models")
 
@@ -147,7 +149,7 @@ class AudioModel(ABC):
     n_channels: int = 1
     weights: Weights = "trained"
     codec: Codec | None = None
-    generator: Generator | None = None
+    generator: "Generator | None" = None
     labels: tuple[str, ...] = ()
     probe_samples: int = 0
 

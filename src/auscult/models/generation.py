@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auscult.core.errors import InvariantError
+from auscult.core.timebase import TimeBase
+from auscult.models.base import Tap
 
 Kind = Literal["flow", "diffusion", "tokens"]
 """What a step is: along a straight flow, down a noise schedule, or one more frame of codes."""
@@ -43,7 +45,8 @@ class Step:
             schedule's noise that is gone, or the share of frames that are written.
         state: The latents as they are; for tokens, of the frames written so far.
         estimate: The clean latents that the network would jump to from here, in one step; None
-            where it says none (at the result, or for tokens).
+            while it has not heard the state yet, and where it never says any (at the result, or for
+            tokens).
         tokens: Indices of the frames written so far; None for latents without codes.
     """
 
@@ -62,7 +65,14 @@ class Step:
 
 
 Watch = Callable[[Step], Tensor | None]
-"""Sees each step; what it returns, latents of the same shape, takes the place of the state."""
+"""Sees each step, in order, twice.
+
+First when the network has not heard the state yet (``estimate`` is None): what it returns, latents
+of the same shape, takes the place of the state, and generation goes on from there. Then, for a flow
+or diffusion, once the network has heard it and nothing else was heard meanwhile (``estimate`` is
+there): what it returns then is passed over. The result, step ``n_steps``, is seen once. Whatever
+taps inside the network say between the two belongs to the step.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,13 +82,19 @@ class Generator:
     Attributes:
         kind: What its steps are.
         n_steps: As many as it takes.
-        latent: Role of the tap in whose space its states lie, scaled as that tap says them.
+        latent: Role of the tap in whose space its states lie, scaled as that tap says them; noise
+            is scaled along with them.
         n_frames: Latent frames of a result.
         generate: Prompts to latents ``[prompt d_latent frame]`` as the codec decodes them; the
             second argument, if given, sees step 0 to ``n_steps`` in order. Without gradients.
         rows: How the network's batch is laid out at each step: with guidance it holds every prompt
             twice, the rows of one kind one behind another.
         wishes: Values that each condition takes, in order; empty where any number will do.
+        taps: Places inside the network that runs at each step, in its order, with paths in the
+            model's module and roles that none of the model's own taps has; hearing does not pass
+            them. The network runs once a step, its batch laid out as ``rows`` says.
+        times: Where the frames of those taps lie, by path; a tap that is not among them lies as the
+            latents do, some frames to a token where it has fewer.
     """
 
     kind: Kind
@@ -88,3 +104,5 @@ class Generator:
     generate: Callable[[Sequence[Prompt], Watch | None], Tensor]
     rows: tuple[Row, ...] = ("conditional",)
     wishes: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
+    taps: tuple[Tap, ...] = ()
+    times: Mapping[str, TimeBase] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from auscult.core.config import Config
 from auscult.core.errors import ConfigError, UnknownNameError, UserError
 from auscult.models.base import MODELS, AudioModel, Codec, Layout, Method, Tap, Weights
+from auscult.models.generation import Generator
 from auscult.models.initial import recalibrate_norms, redraw_weights
 from auscult.models.loading import accepts, call_factory, find_factory
 from auscult.models.patterns import matches
@@ -27,7 +28,8 @@ class PythonModel(AudioModel):
     """A network that a function of the user's own code returns.
 
     Taps are the modules that fire, under their own paths; methods named as ``encode`` and
-    ``quantise`` add the roles ``latent`` and ``latent.q``.
+    ``quantise`` add the roles ``latent`` and ``latent.q``. A network whose attribute ``generator``
+    is a :class:`~auscult.models.generation.Generator` makes sound in steps.
     """
 
     class Params(Config):
@@ -89,6 +91,8 @@ class PythonModel(AudioModel):
         self.probe_samples = params.probe_samples
         self._run = _chain(module, params.forward) if params.forward else module
         self.codec = _codec(module, params)
+        own = getattr(module, "generator", None)
+        self.generator = own if isinstance(own, Generator) else None
         self._taps: list[Tap] | None = None
 
     @classmethod

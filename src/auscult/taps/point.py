@@ -82,11 +82,22 @@ def resolve(model: AudioModel, patterns: Iterable[str | TapPoint]) -> list[Resol
     Raises:
         UnknownNameError: An address or glob names nothing; the nearest names are listed.
     """
+    return resolve_among(model, model.taps(), patterns)
+
+
+def resolve_among(
+    model: AudioModel, taps: Sequence[Tap], patterns: Iterable[str | TapPoint]
+) -> list[ResolvedTap]:
+    """As :func:`resolve`, where other taps than those of hearing have roles.
+
+    Raises:
+        UnknownNameError: An address or glob names nothing; the nearest names are listed.
+    """
     if isinstance(patterns, str | TapPoint):
         patterns = [patterns]
-    roles = {tap.role: tap for tap in model.taps() if tap.role}
-    paths = {tap.path: tap for tap in model.taps() if tap.path and not tap.methods}
-    by_path = {tap.path: tap for tap in model.taps() if tap.path} | paths
+    roles = {tap.role: tap for tap in taps if tap.role}
+    paths = {tap.path: tap for tap in taps if tap.path and not tap.methods}
+    by_path = {tap.path: tap for tap in taps if tap.path} | paths
     modules = {path: module for path, module in model.module.named_modules() if path}
     found: dict[str, ResolvedTap] = {}
     for pattern in patterns:

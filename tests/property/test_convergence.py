@@ -1,0 +1,144 @@
+"""When concepts settle: hand-made trajectories, and the flaws of the printed measure."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from auscult.core.rng import named_rng
+from auscult.measures.convergence import (
+    MEASURES,
+    convergence_step,
+    leads,
+    s_end,
+    s_js,
+    s_l1,
+    s_ratio,
+    settled,
+)
+from auscult.measures.familiarity import LEVEL, Familiarity
+
+HAND_MADE = np.array([[[0.5, 0.5, 0.0], [0.3, 0.6, 0.1], [0.1, 0.6, 0.3]]])
+"""One prompt, three steps (METHODS §11): 0.4 leave the first class, 0.1 and 0.3 come to others."""
+
+some_distributions = arrays(
+    np.float64, (4, 6, 5), elements=st.floats(0.001, 1, allow_nan=False)
+).map(lambda mass: mass / mass.sum(-1, keepdims=True))
+
+
+def test_a_trajectory_by_hand():
+    # Ratios by class at the middle step: 0.2 / 0.4, 0.1 / 0.1, 0.1 / 0.3.
+    np.testing.assert_allclose(s_ratio(HAND_MADE), [[0, (0.5 + 1 + 1 / 3) / 3, 1]])
+    np.testing.assert_allclose(s_l1(HAND_MADE), [[0, 0.4 / 0.8, 1]])
+    np.testing.assert_allclose(s_end(HAND_MADE), [[0, 1 - 0.4 / 0.8, 1]])
+
+
+def test_jensen_shannon_by_hand():
+    p = np.array([[[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]]])
+    # From one class to the other is one bit; half-way 1.5 - 0.75 log2(3) of a bit is left.
+    np.testing.assert_allclose(s_js(p), [[0, 1 - (1.5 - 0.75 * np.log2(3)), 1]], atol=1e-12)
+
+
+def test_the_printed_measure_has_no_upper_bound_and_the_others_agree_that_it_is_not_there_yet():
+    overshot = np.array([[[0.50, 0.5, 0.0], [0.0, 0.5, 0.5], [0.49, 0.5, 0.01]]])
+    assert s_ratio(overshot)[0, 1] == pytest.approx(50)
+    assert s_l1(overshot)[0, 1] == pytest.approx(50)
+    assert s_end(overshot)[0, 1] < 0
+    assert s_js(overshot)[0, 1] < 0
+
+
+def test_a_class_that_ends_where_it_began_is_left_out_of_the_printed_measure():
+    back_again = np.array([[[0.5, 0.5, 0.0], [0.2, 0.6, 0.2], [0.0, 0.5, 0.5]]])
+    # Its middle class would divide 0.1 by 0.
+    np.testing.assert_allclose(s_ratio(back_again)[0, 1], (0.3 / 0.5 + 0.2 / 0.5) / 2)
+
+
+@pytest.mark.parametrize("name", sorted(MEASURES))
+def test_what_never_moves_has_no_progress(name):
+    still = np.tile([0.2, 0.8], (1, 4, 1))
+    assert np.isnan(MEASURES[name](still)).all()
+    assert np.isnan(convergence_step(MEASURES[name](still))).all()
+
+
+@pytest.mark.parametrize("name", sorted(MEASURES))
+@settings(deadline=None, max_examples=40)
+@given(p=some_distributions)
+def test_every_measure_runs_from_0_to_1(name, p):
+    progress = MEASURES[name](p)
+    known = np.isfinite(progress).all(1)
+    np.testing.assert_allclose(progress[known, 0], 0, atol=1e-9)
+    np.testing.assert_allclose(progress[known, -1], 1, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(p=some_distributions)
+def test_what_is_left_is_never_less_than_nothing(p):
+    for measure in (s_end, s_js):
+        progress = measure(p)
+        assert np.all(progress[np.isfinite(progress)] <= 1 + 1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(p=some_distributions)
+def test_the_way_gone_and_the_way_left_are_at_least_the_way(p):
+    known = np.isfinite(s_end(p)).all(1)
+    assert np.all(s_l1(p)[known] >= s_end(p)[known] - 1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(start=some_distributions, end=some_distributions)
+def test_a_straight_line_makes_progress_evenly(start, end):
+    share = np.linspace(0, 1, 9)[:, None]
+    line = (1 - share) * start[:, :1] + share * end[:, :1]
+    for measure in (s_ratio, s_l1, s_end):
+        progress = measure(line)
+        known = np.isfinite(progress).all(1)
+        expected = np.tile(share[:, 0], (known.sum(), 1))
+        np.testing.assert_allclose(progress[known], expected, atol=1e-6)
+
+
+def test_a_concept_has_settled_when_it_stays():
+    progress = np.array([[0, 0.96, 0.5, 0.95, 1], [0.99, 1, 1, 1, 1], [0, 0, 0, 0, 1.0]])
+    assert convergence_step(progress).tolist() == [3, 0, 4]
+
+
+def _steps(rng, n, mean):
+    return np.round(rng.normal(mean, 1.5, n))
+
+
+def test_a_planted_order_is_found_and_no_order_in_what_settles_together():
+    rng, names = named_rng(0, "order"), np.arange(60).astype(str)
+    steps = {"a": _steps(rng, 60, 8), "b": _steps(rng, 60, 12), "c": _steps(rng, 60, 12)}
+    null = {name: _steps(rng, 60, 15) for name in steps}
+    found = {frozenset((one.first, one.then)): one for one in leads(steps, null, names, rng)}
+    early = found[frozenset("ab")]
+    assert (early.first, early.then) == ("a", "b")
+    assert early.interval[0] < 4 < early.interval[1]
+    assert early.is_significant
+    assert early.beyond_null
+    assert not found[frozenset("bc")].is_significant
+
+
+def test_an_order_that_a_straight_line_has_as_well_is_not_beyond_the_null():
+    rng, names = named_rng(0, "null"), np.arange(60).astype(str)
+    steps = {"a": _steps(rng, 60, 8), "b": _steps(rng, 60, 12)}
+    null = {name: values + _steps(rng, 60, 0) for name, values in steps.items()}
+    (only,) = leads(steps, null, names, rng)
+    assert only.is_significant
+    assert not only.beyond_null
+
+
+def test_prompts_in_which_nothing_moved_are_not_counted():
+    one = settled(np.array([3.0, np.nan, 5.0]), np.array(["x", "y", "z"]), named_rng(0, "s"))
+    assert (one.step, one.n_prompts) == (4.0, 2)
+
+
+def test_what_is_like_training_is_familiar_and_noise_in_unused_directions_is_not():
+    rng = named_rng(0, "familiar")
+    plane = rng.standard_normal((2, 6))
+    vectors = rng.standard_normal((4000, 2)) @ plane
+    known = Familiarity.of(vectors[:2000], vectors[2000:3000])
+    assert known.strange(vectors[3000:]) == pytest.approx(1 - LEVEL, abs=0.02)
+    off_plane = vectors[3000:] + 0.5 * rng.standard_normal((1000, 6))
+    assert known.strange(off_plane) > 0.9
