@@ -7,7 +7,14 @@ from torch.testing import assert_close
 
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.dictionaries.flat_adam import FlatAdam
-from auscult.dictionaries.products import counted, reads_bf16, rectified_product
+from auscult.dictionaries.products import (
+    affine_product,
+    counted,
+    reads_bf16,
+    switch_off,
+    switch_type,
+    switches,
+)
 from auscult.dictionaries.sparse_acts import entries_at, largest_entries, places_above
 
 
@@ -100,8 +107,9 @@ class TestLargest:
     def test_they_are_those_of_torch(self, n_features, k, dtype):
         torch.manual_seed(0)
         ranked = torch.randn(20, n_features).to(dtype)
-        found = ranked.gather(1, largest_entries(ranked, k)).sort(1).values
-        assert torch.equal(found, ranked.topk(k, dim=1).values.sort(1).values)
+        ranked[0].clamp_(max=0.0)
+        found = ranked.gather(1, largest_entries(ranked, k)).relu().sort(1).values
+        assert torch.equal(found, ranked.topk(k, dim=1).values.relu().sort(1).values)
 
     def test_none_comes_twice_though_all_are_equal(self):
         chosen = largest_entries(torch.ones(2, 1000), 20)
@@ -119,16 +127,26 @@ class TestSparseActs:
         atoms = torch.randn(30, 7, dtype=torch.float64)
         assert_close(self.acts().decode(atoms), (self.DENSE * (self.DENSE > 0.5)) @ atoms)
 
+    def test_some_are_decoded_alone(self):
+        atoms, acts = torch.randn(30, 7, dtype=torch.float64), self.acts()
+        assert torch.equal(acts.decode(atoms, 20, 41), acts.decode(atoms)[20:41])
+
     def test_products_are_taken_where_the_entries_are(self):
         left, right = torch.randn(50, 7).double(), torch.randn(30, 7).double()
-        assert_close(self.acts().products(left, right), (left @ right.T)[self.DENSE > 0.5])
+        wanted = (left @ right.T).T[self.DENSE.T > 0.5]
+        assert_close(self.acts().by_feature.products(left, right), wanted)
 
     @pytest.mark.parametrize("block", [7, 1 << 20])
     def test_pulling_is_a_product_with_the_transpose(self, block, monkeypatch):
-        monkeypatch.setattr("auscult.dictionaries.sparse_acts._BLOCK_FLOATS", block)
-        acts, vectors = self.acts(), torch.randn(50, 7).double()
-        pulled = acts.pulled(acts.values, vectors, torch.empty(30, 7, dtype=torch.float64))
+        monkeypatch.setattr("auscult.dictionaries.sparse_acts.BLOCK_FLOATS", block)
+        entries, vectors = self.acts().by_feature, torch.randn(50, 7).double()
+        pulled = entries.pulled(entries.values, vectors, torch.empty(30, 7, dtype=torch.float64))
         assert_close(pulled, (self.DENSE * (self.DENSE > 0.5)).T @ vectors)
+
+    def test_entries_are_added_up_and_counted_by_feature(self):
+        entries, kept = self.acts().by_feature, self.DENSE * (self.DENSE > 0.5)
+        assert_close(entries.totals(entries.values), kept.sum(0))
+        assert torch.equal(entries.count(), (kept > 0).sum(0))
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
     def test_what_exceeds_a_floor_is_found(self, dtype):
@@ -138,16 +156,27 @@ class TestSparseActs:
 
 
 class TestProducts:
-    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-    def test_rectified_counts_are_those_of_the_plain_way(self, dtype):
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("rectified", [True, False])
+    def test_affine_products_are_those_of_the_plain_way(self, dtype, rectified):
         torch.manual_seed(0)
         x, weights, bias = (torch.randn(*shape).to(dtype) for shape in ((9, 4), (5, 4), (5,)))
-        found = rectified_product(x, weights, bias, torch.empty(9, 5, dtype=dtype))
-        wanted = (x.float() @ weights.float().T + bias.float()).relu()
-        assert_close(found.float(), wanted, rtol=1e-2, atol=1e-2)
-        on = torch.empty(9, 5, dtype=torch.bool)
-        assert torch.equal(counted(found, on), (found > 0).sum(0))
-        assert torch.equal(on, found > 0)
+        found = affine_product(x, weights, bias, rectified=rectified)
+        wanted = x.double() @ weights.double().T + bias.double()
+        wanted = wanted.relu() if rectified else wanted
+        close = {torch.bfloat16: 2e-2, torch.float32: 1e-6, torch.float64: 1e-14}[dtype]
+        assert_close(found.double(), wanted, rtol=close, atol=close)
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+    def test_integers_switch_as_comparisons_do(self, dtype):
+        torch.manual_seed(0)
+        acts, values = torch.randn(300, 7).to(dtype).relu(), torch.randn(300, 7).to(dtype)
+        acts[0] = -0.0
+        wanted = values * (acts > 0)
+        on = switches(acts, torch.empty(300, 7, dtype=switch_type(dtype)))
+        switch_off(values, on)
+        assert torch.equal(values, wanted)
+        assert torch.equal(counted(on), (acts > 0).sum(0))
 
     def test_small_dictionaries_gain_nothing(self):
         cpu = torch.device("cpu")

@@ -1,5 +1,6 @@
 """What every dictionary offers, and the registry of types."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -327,7 +328,7 @@ class Dictionary(nn.Module, ABC):
     def count(self, fired: Float[Tensor, " n_features"], n: int) -> None:
         """Note which features were on in a batch of ``n`` vectors."""
         self.vectors_since_fired += n
-        self.vectors_since_fired[fired > 0] = 0
+        self.vectors_since_fired.masked_fill_(fired > 0, 0)
 
     @property
     def dead(self) -> Int64[Tensor, " n_dead"]:
@@ -378,7 +379,7 @@ class Dictionary(nn.Module, ABC):
                 f"this {self.registered_name} dictionary has not been fitted: call fit_from first"
             )
         # The sum of finite numbers is finite but for overflow; only then is every value looked at.
-        if not bool(torch.isfinite(x.sum())) and not bool(torch.isfinite(x).all()):
+        if not math.isfinite(float(x.sum())) and not bool(torch.isfinite(x).all()):
             raise UserError(
                 "the vectors hold values that are not finite (NaN or infinite): leave them out"
             )

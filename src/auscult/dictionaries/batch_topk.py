@@ -104,15 +104,15 @@ class BatchTopKDictionary(Dictionary):
         if vectors.device.type != "cpu":
             return super().differentiate(vectors, targets)
         linear, dead = self.linear, self.dead
-        centred = (vectors - linear.decoder_bias).detach()
+        centred, goal = linear.less_bias(vectors, targets)
         acts = self.running.keep_entries(linear, centred, self.params.k * len(vectors))
-        main = sparse_gradient(linear, acts, centred, targets, keep_left_over=len(dead) > 0)
+        main = sparse_gradient(linear, acts, centred, goal, keep_left_over=len(dead) > 0)
         terms = {"mse": main.mse}
         if main.left_over is not None:
             terms |= self._auxiliary(vectors, main.left_over)
         if "aux" in terms:
             terms["aux"].backward()  # type: ignore[no-untyped-call]
-        fired = acts.count(acts.values > 0).to(vectors.dtype)
+        fired = acts.by_feature.count().to(vectors.dtype)
         return Objective(terms, fired, self.running.notes)
 
     def _auxiliary(

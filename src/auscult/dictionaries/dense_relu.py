@@ -1,13 +1,18 @@
 """The gradient of a rectified dictionary with a price on activations, some vectors at a time."""
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from auscult.dictionaries.linear import LinearCoder, gradient_of, pieces
-from auscult.dictionaries.products import counted, rectified_product
-from auscult.dictionaries.sparse_acts import SparseActs, entries_at
+from auscult.dictionaries.products import (
+    affine_product,
+    counted,
+    switch_off,
+    switch_type,
+    switches,
+)
+from auscult.dictionaries.sparse_acts import SparseActs, entries_at, places_above
 
 SPARSE_BELOW = 0.04
 """Share of activations that are on below which leaving out the others costs less than it saves."""
@@ -16,15 +21,16 @@ SPARSE_BELOW = 0.04
 class DenseRelu:
     """One batch of ``z = relu(W_e (v - b_d) + b_e)``, ``v̂ = z D + b_d``.
 
-    All is computed in units of the price of an activation: a price of exactly 1 loses nothing as an
-    operand in bfloat16, and the gradients get their unit back in float32.
+    With ``r = v̂ - v`` and prices ``λ n_i`` the gradient of an activation is ``(2 r Dᵀ + λ n) / N``. It
+    is computed in units of λ / N: a price of exactly 1 loses nothing as an operand in bfloat16, and
+    the gradients get their unit back in float32.
     """
 
     def __init__(
         self,
         linear: LinearCoder,
         centred: Float[Tensor, "n d_in"],
-        targets: Float[Tensor, "n d_in"],
+        goal: Float[Tensor, "n d_in"],
         prices: Float[Tensor, " n_features"],
         unit: float,
     ) -> None:
@@ -33,47 +39,40 @@ class DenseRelu:
         Args:
             linear: The weights.
             centred: ``v - b_d``.
-            targets: What is to be reconstructed.
+            goal: What ``z D`` is to come to: what is to be reconstructed, less ``b_d``.
             prices: Of an activation, in the unit.
             unit: Of prices and of the gradient; 0 where nothing has a price.
         """
-        self.linear, self.centred, self.targets = linear, centred, targets
+        self.linear, self.centred, self.goal = linear, centred, goal
         self.n, self.d_in = centred.shape
         self.n_features = len(linear.encoder_bias)
         self.unit = unit or 1.0 / self.n
         self.dtype = linear.operands(centred)
         self.x = linear.lowered("centred", centred, self.dtype)
         self.encoder = linear.lowered("encoder", linear.encoder.detach(), self.dtype)
-        self.decoder = linear.lowered("decoder", linear.decoder.detach(), self.dtype)
         self.bias = linear.encoder_bias.detach().to(self.dtype)
         self.prices = prices.to(self.dtype)
-        self.first: Tensor | None = None
 
-    def _wide(self, name: str, start: int, stop: int, dtype: torch.dtype) -> Tensor:
-        scratch, shape = self.linear.scratch, (stop - start, self.n_features)
-        return scratch(name, self.centred, *shape, dtype=dtype)
+    def _scratch(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        return self.linear.scratch(name, self.centred, *shape, dtype=dtype or self.dtype)
 
-    def _acts(self, start: int, stop: int) -> Float[Tensor, "m n_features"]:
-        out = self._wide("acts", start, stop, self.dtype)
-        return rectified_product(self.x[start:stop], self.encoder, self.bias, out)
+    def _begin(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Activations of some vectors, and which are on."""
+        acts = affine_product(self.x[start:stop], self.encoder, self.bias, rectified=True)
+        return acts, switches(acts, self._scratch("on", *acts.shape, dtype=switch_type(self.dtype)))
 
     def look(self) -> float:
         """The share of activations that are on among the first vectors."""
-        start, stop = next(pieces(self.n, self.n_features))
-        self.first = self._acts(start, stop)
-        on = self._wide("on", start, stop, torch.bool)
-        self.first_counts = counted(self.first, on)
-        return float(self.first_counts.sum()) / max(1, self.first.numel())
+        self.first = self._begin(*next(pieces(self.n, self.n_features)))
+        self.fired = counted(self.first[1])
+        return float(self.fired.sum()) / max(1, self.first[0].numel())
 
     def entries(self) -> SparseActs:
         """The activations that are on."""
         places, values = [], []
         for start, stop in pieces(self.n, self.n_features):
-            acts = self.first if start == 0 and self.first is not None else self._acts(start, stop)
-            on = self._wide("on", start, stop, torch.bool)
-            if start:
-                counted(acts, on)
-            found = torch.from_numpy(np.flatnonzero(on.numpy()))
+            acts, _ = self.first if start == 0 else self._begin(start, stop)
+            found = places_above(acts, 0.0)
             places.append(found + start * self.n_features)
             values.append(acts.flatten()[found].to(self.centred.dtype))
         return entries_at(torch.cat(places), torch.cat(values), self.n, self.n_features)
@@ -86,50 +85,54 @@ class DenseRelu:
         Returns:
             The squared error, the sum of each feature's activations, and how often it was on.
         """
-        linear, scratch, like = self.linear, self.linear.scratch, self.centred
-        residual = scratch("residual", like, self.n, self.d_in)
-        # The last row is ones: sums over vectors come out of the same products.
-        tall = (self.d_in + 1, self.n)
-        x_rows = scratch("x rows", like, *tall, dtype=self.dtype)
-        x_rows[:-1].copy_(self.x.T)
-        x_rows[-1] = 1.0
-        into_encoder = scratch("into encoder", like, self.d_in + 1, self.n_features).zero_()
-        into_decoder = scratch("into decoder", like, self.d_in + 1, self.n_features).zero_()
-        fired = self.first_counts
+        linear, held = self.linear, self.linear.decoder.detach()
+        decoder = linear.lowered("decoder", held, self.dtype)
+        # Into an activation: the residual times this.
+        scaled = self._scratch("decoder in units", *held.shape)
+        torch.mul(held, 2.0 / (self.n * self.unit), out=scaled)
+        residual = self._scratch("residual", self.n, self.d_in, dtype=self.centred.dtype)
+        shape = (self.d_in, self.n_features)
+        wide = self.centred.dtype
+        into_encoder = self._scratch("into encoder", *shape, dtype=wide)
+        into_decoder = self._scratch("into decoder", *shape, dtype=wide)
+        into_bias, totals = (self.prices.new_zeros(self.n_features, dtype=wide) for _ in "bt")
         for start, stop in pieces(self.n, self.n_features):
-            acts = self.first if start == 0 and self.first is not None else self._acts(start, stop)
+            acts, on = self.first if start == 0 else self._begin(start, stop)
             if start:
-                fired = fired + counted(acts, self._wide("on", start, stop, torch.bool))
-            rows = residual[start:stop]
-            estimate = torch.mm(acts, self.decoder)
-            torch.add(estimate, linear.decoder_bias.detach(), out=rows).sub_(
-                self.targets[start:stop]
-            )
-            pull = (rows * (2.0 / (self.n * self.unit))).to(self.dtype)
-            into_acts = self._wide("into acts", start, stop, self.dtype)
-            torch.addmm(self.prices, pull, self.decoder.T, out=into_acts)
-            torch.ops.aten.threshold_backward.grad_input(into_acts, acts, 0.0, grad_input=into_acts)
-            self._accumulate(into_encoder, x_rows[:, start:stop], into_acts)
-            pull_rows = scratch("pull rows", like, self.d_in + 1, stop - start, dtype=self.dtype)
-            pull_rows[:-1].copy_(pull.T)
-            pull_rows[-1] = 1.0
-            self._accumulate(into_decoder, pull_rows, acts)
-        self._hand_over(into_encoder, into_decoder, residual)
-        return residual.square().sum() / self.n, into_decoder[-1], fired
+                self.fired += counted(on)
+            totals += acts.sum(0)
+            estimate = self._scratch("estimate", stop - start, self.d_in)
+            rows = residual[start:stop].copy_(torch.mm(acts, decoder, out=estimate))
+            pull = rows.sub_(self.goal[start:stop])
+            if self.dtype != wide:
+                pull = estimate.copy_(pull)
+            if linear.frozen != "decoder":
+                self._accumulate(into_decoder, pull, acts, start)
+            into_acts = affine_product(pull, scaled, self.prices)
+            switch_off(into_acts, on)
+            into_bias += into_acts.sum(0)
+            if linear.frozen != "encoder":
+                self._accumulate(into_encoder, self.x[start:stop], into_acts, start)
+        self._hand_over(into_encoder, into_decoder, into_bias, residual)
+        flat = residual.flatten()
+        return torch.dot(flat, flat) / self.n, totals, self.fired
 
-    def _accumulate(self, total: Tensor, left: Tensor, right: Tensor) -> None:
+    def _accumulate(self, total: Tensor, left: Tensor, right: Tensor, start: int) -> None:
+        """Add ``leftᵀ right``; the first one overwrites."""
         if self.dtype == total.dtype:
-            total.addmm_(left, right)
-        else:
-            product = self.linear.scratch("product", total, *total.shape, dtype=self.dtype)
-            total.add_(torch.mm(left, right, out=product))
+            total.addmm_(left.T, right, beta=1.0 if start else 0.0)
+            return
+        product = torch.mm(left.T, right, out=self._scratch("product", *total.shape))
+        total.add_(product) if start else total.copy_(product)
 
-    def _hand_over(self, into_encoder: Tensor, into_decoder: Tensor, residual: Tensor) -> None:
+    def _hand_over(
+        self, into_encoder: Tensor, into_decoder: Tensor, into_bias: Tensor, residual: Tensor
+    ) -> None:
         linear = self.linear
         if linear.frozen != "encoder":
-            torch.mul(into_encoder[:-1].T, self.unit, out=gradient_of(linear.encoder))
+            torch.mul(into_encoder.T, self.unit, out=gradient_of(linear.encoder))
         if linear.frozen != "decoder":
-            torch.mul(into_decoder[:-1].T, self.unit, out=gradient_of(linear.decoder))
-        into_bias = torch.mul(into_encoder[-1], self.unit, out=gradient_of(linear.encoder_bias))
+            torch.mul(into_decoder.T, 2.0 / self.n, out=gradient_of(linear.decoder))
+        into_bias = torch.mul(into_bias, self.unit, out=gradient_of(linear.encoder_bias))
         bias = torch.sum(residual, 0, out=gradient_of(linear.decoder_bias)).mul_(2.0 / self.n)
         bias.sub_(into_bias @ linear.encoder.detach())

@@ -1,5 +1,6 @@
 """The linear encoder and decoder that most sparse dictionaries are made of."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -17,7 +18,11 @@ BIAS = frozenset({"linear.decoder_bias"})
 Frozen = Literal["no", "decoder", "soft-decoder", "encoder"]
 """Which weights keep their random start; biases are always trained."""
 
-_ACTIVATIONS_AT_ONCE, _FEWEST_AT_ONCE, _FLOATS_AT_ONCE = 1 << 21, 256, 1 << 18
+_ACTIVATIONS_AT_ONCE, _FLOATS_AT_ONCE = 1 << 21, 1 << 18
+_FEWEST_AT_ONCE, _MOST_AT_ONCE = 256, 1 << 14
+
+_NO_LENGTH = 1e-30
+"""Divided by this, a row of zeros stays one."""
 
 SOFT_COSINE = 0.8
 """How near a soft-frozen atom stays to its start (Korznikov et al. 2026, figure 1)."""
@@ -32,20 +37,27 @@ class Scratch:
 
     def __init__(self) -> None:
         self._held: dict[str, Tensor] = {}
+        self._views: dict[str, Tensor] = {}
 
     def __call__(
         self, name: str, like: Tensor, *shape: int, dtype: torch.dtype | None = None
     ) -> Tensor:
         """A tensor of this shape, on the device and of the type of another, holding anything."""
-        held = self._held.get(name)
         dtype = dtype or like.dtype
-        if held is None or held.shape != shape or held.dtype != dtype or held.device != like.device:
-            held = self._held[name] = like.new_empty(shape, dtype=dtype)
-        return held
+        held = self._views.get(name)
+        kind = (dtype, like.device)
+        if held is not None and held.shape == shape and (held.dtype, held.device) == kind:
+            return held
+        memory, size = self._held.get(name), math.prod(shape)
+        if memory is None or len(memory) < size or (memory.dtype, memory.device) != kind:
+            memory = self._held[name] = like.new_empty(size, dtype=dtype)
+        self._views[name] = memory[:size].view(shape)
+        return self._views[name]
 
     def clear(self) -> None:
         """Let go of all of them."""
         self._held.clear()
+        self._views.clear()
 
 
 class LinearCoder(nn.Module):
@@ -128,6 +140,19 @@ class LinearCoder(nn.Module):
         return self.scratch(f"{name} lowered", values, *values.shape, dtype=dtype).copy_(values)
 
     @torch.no_grad()
+    def less_bias(
+        self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
+    ) -> tuple[Float[Tensor, "n d_in"], Float[Tensor, "n d_in"]]:
+        """Vectors and targets less ``b_d``; both are overwritten at the next step."""
+        centred, goal = (
+            self.scratch(name, vectors, *vectors.shape) for name in ("centred", "goal")
+        )
+        torch.sub(vectors, self.decoder_bias, out=centred)
+        if targets is vectors:
+            return centred, centred
+        return centred, torch.sub(targets, self.decoder_bias, out=goal)
+
+    @torch.no_grad()
     def pre_in_pieces(
         self, centred: Float[Tensor, "n d_in"]
     ) -> Iterator[tuple[int, Float[Tensor, "m n_features"]]]:
@@ -197,7 +222,7 @@ class LinearCoder(nn.Module):
         if self.frozen == "decoder":
             return
         for rows in blocks(self.decoder.detach()):
-            rows.div_(row_norms(rows))
+            rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_(min=_NO_LENGTH))
         if self.frozen == "soft-decoder":
             # The nearest unit row of a cosine of 0.8 lies in the plane of the row and its start.
             cosine = (self.decoder * self.start).sum(1, keepdim=True)
@@ -255,14 +280,15 @@ class LinearCoder(nn.Module):
 
 def pieces(n: int, n_features: int) -> Iterator[tuple[int, int]]:
     """First and last of some vectors at a time, whose activations stay near the processor."""
-    step = max(_FEWEST_AT_ONCE, _ACTIVATIONS_AT_ONCE // n_features)
+    step = min(_MOST_AT_ONCE, max(_FEWEST_AT_ONCE, _ACTIVATIONS_AT_ONCE // n_features))
     for start in range(0, n, step):
         yield start, min(start + step, n)
 
 
 def blocks(rows: Float[Tensor, "n d"]) -> tuple[Tensor, ...]:
     """The same rows, some at a time: what is computed of them stays near the processor."""
-    return torch.split(rows, max(1, _FLOATS_AT_ONCE // rows.shape[1]))
+    at_once = max(1, _FLOATS_AT_ONCE // rows.shape[1])
+    return torch.split(rows, at_once) if len(rows) > at_once else (rows,)
 
 
 def gradient_of(parameter: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class Preprocessing(nn.Module):
 
     def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d_in"]:
         """Shift and scale."""
-        return (x - self.mean) * self.scale
+        return (x - self.mean).mul_(self.scale)
 
     def of_array(self, x: Float[np.ndarray, "n d_in"]) -> Float[np.ndarray, "n d_in"]:
         """Shift and scale vectors that are not tensors."""

@@ -114,19 +114,17 @@ class ReluDictionary(Dictionary):
         """
         linear, n = self.linear, len(vectors)
         weighted, weight = self.params.norm == "weighted", self.sparsity * self.params.l1_weight / n
-        centred = torch.sub(
-            vectors, linear.decoder_bias, out=linear.scratch("centred", vectors, *vectors.shape)
-        )
+        centred, goal = linear.less_bias(vectors, targets)
         norms = row_norms(linear.decoder).squeeze(1) if weighted else torch.ones_like(
             linear.encoder_bias
         )  # fmt: skip
-        dense = DenseRelu(linear, centred, targets, norms if weight else 0.0 * norms, weight)
+        dense = DenseRelu(linear, centred, goal, norms if weight else 0.0 * norms, weight)
         density = dense.look()
         if vectors.device.type == "cpu" and density < SPARSE_BELOW:
             acts = dense.entries()
-            mse = sparse_gradient(linear, acts, centred, targets, prices=norms * weight).mse
-            totals = torch.zeros_like(norms).index_add_(0, acts.features, acts.values)
-            fired = acts.count(acts.values > 0)
+            mse = sparse_gradient(linear, acts, centred, goal, prices=norms * weight).mse
+            totals = acts.by_feature.totals(acts.by_feature.values)
+            fired = acts.by_feature.count()
         else:
             mse, totals, fired = dense.differentiate()
         if weighted:

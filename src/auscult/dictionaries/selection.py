@@ -9,7 +9,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from auscult.dictionaries.linear import LinearCoder, Scratch, gradient_of, squared_error
-from auscult.dictionaries.sparse_acts import SparseActs, entries_at, largest_entries, places_above
+from auscult.dictionaries.sparse_acts import (
+    BLOCK_FLOATS,
+    SparseActs,
+    entries_at,
+    largest_entries,
+    places_above,
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +24,7 @@ class SparseGradient:
 
     Attributes:
         mse: The squared error.
-        left_over: ``targets - v̂``, if it was asked for.
+        left_over: ``v - v̂``, if it was asked for.
     """
 
     mse: Float[Tensor, ""]
@@ -30,35 +36,46 @@ def sparse_gradient(
     linear: LinearCoder,
     acts: SparseActs,
     centred: Float[Tensor, "n d_in"],
-    targets: Float[Tensor, "n d_in"],
+    goal: Float[Tensor, "n d_in"],
     *,
     prices: Float[Tensor, " n_features"] | None = None,
     keep_left_over: bool = False,
 ) -> SparseGradient:
-    """The gradient of ``E ‖targets - v̂‖² + Σ_n Σ_i price_i z_ni`` by hand, of the entries alone.
+    """The gradient of ``E ‖v - v̂‖² + Σ_n Σ_i price_i z_ni`` by hand, of the entries alone.
+
+    Both ``centred``, what is encoded, and ``goal``, what is to be rebuilt, are less ``b_d``.
 
     With ``r = v̂ - v``, ``∂/∂z = 2 r Dᵀ / N + price`` where z ≠ 0: which entries there are is
     constant almost everywhere. W_e and b_e follow as in any linear layer; b_d gets its share from
     both ends.
     """
-    n = len(centred)
-    residual = acts.decode(linear.decoder.detach()).add_(linear.decoder_bias).sub_(targets)
-    mse = residual.square().sum() / n
-    left_over = residual.neg() if keep_left_over else None
+    n, d_in = centred.shape
+    decoder, dtype = linear.decoder.detach(), linear.operands(centred)
+    residual = linear.scratch("residual", centred, n, d_in)
+    atoms = linear.lowered("decoder", decoder, dtype)
+    rows = max(1, BLOCK_FLOATS // d_in)
+    for start in range(0, n, rows):
+        stop = min(start + rows, n)
+        out = residual[start:stop].copy_(acts.decode(atoms, start, stop))
+        out.sub_(goal[start:stop])
+    flat = residual.flatten()
+    mse = torch.dot(flat, flat) / n
 
-    residual.mul_(2.0 / n)
-    into_acts = acts.products(residual, linear.decoder.detach())
+    entries = acts.by_feature
+    into_acts = entries.products(residual, decoder).mul_(2.0 / n)
     if prices is not None:
-        into_acts += prices[acts.features]
-    into_acts *= acts.values != 0
+        into_acts += torch.repeat_interleave(prices, entries.lengths)
+    into_acts *= entries.values != 0
     if linear.frozen != "decoder":
-        acts.pulled(acts.values, residual, gradient_of(linear.decoder))
+        pull = linear.lowered("residual", residual, dtype)
+        entries.pulled(entries.values * (2.0 / n), pull, gradient_of(linear.decoder))
     if linear.frozen != "encoder":
-        acts.pulled(into_acts, centred, gradient_of(linear.encoder))
-    into_bias = gradient_of(linear.encoder_bias).zero_().index_add_(0, acts.features, into_acts)
-    bias = torch.sum(residual, 0, out=gradient_of(linear.decoder_bias))
+        x = linear.lowered("centred", centred, dtype)
+        entries.pulled(into_acts, x, gradient_of(linear.encoder))
+    into_bias = gradient_of(linear.encoder_bias).copy_(entries.totals(into_acts))
+    bias = torch.sum(residual, 0, out=gradient_of(linear.decoder_bias)).mul_(2.0 / n)
     bias.sub_(into_bias @ linear.encoder)
-    return SparseGradient(mse, left_over)
+    return SparseGradient(mse, residual.neg() if keep_left_over else None)
 
 
 def auxiliary_term(

@@ -6,15 +6,17 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int64
+from jaxtyping import Float, Int, Int64, Shaped
 from scipy import sparse
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from auscult.dictionaries.products import as_integers
+
 _GROUP = 8
 """Entries that stand for one when the largest of many are looked for."""
 
-_BLOCK_FLOATS = 1 << 19
+BLOCK_FLOATS = 1 << 19
 """Size of temporaries: larger ones are given back to the system, which clears them every time."""
 
 
@@ -36,22 +38,59 @@ class SparseActs:
     ends: Int64[Tensor, " n_vectors_and_one"]
     n_features: int
 
-    def decode(self, atoms: Float[Tensor, "n_features d"]) -> Float[Tensor, "n_vectors d"]:
-        """``z D``."""
-        return _weighted_sums(self.features, self.values, self.ends, atoms)
+    def decode(
+        self, atoms: Float[Tensor, "n_features d"], start: int = 0, stop: int | None = None
+    ) -> Float[Tensor, "n_some d"]:
+        """``z D`` of all vectors, or of some."""
+        ends = self.ends[start : stop + 1 if stop is not None else None]
+        first, last = int(ends[0]), int(ends[-1])
+        features, values = self.features[first:last], self.values[first:last]
+        return _weighted_sums(features, values, ends - first, atoms)
+
+    @cached_property
+    def by_feature(self) -> "ByFeature":
+        """The same entries, feature by feature."""
+        numbers = np.arange(len(self.features), dtype=np.int32)
+        by_vector = sparse.csr_array(
+            (numbers, self.features.numpy(), self.ends.numpy()),
+            shape=(len(self.ends) - 1, self.n_features),
+        )
+        found = by_vector.tocsc()
+        order, vectors = torch.from_numpy(found.data), torch.from_numpy(found.indices)
+        ends = torch.from_numpy(found.indptr)
+        return ByFeature(vectors.long(), self.values[order], ends.long(), len(self.ends) - 1)
+
+
+@dataclass(frozen=True)
+class ByFeature:
+    """Activations as :class:`SparseActs`, but feature by feature.
+
+    An atom is then read once for all of its entries, and not once for each.
+
+    Attributes:
+        vectors: Which vector each entry is of.
+        values: Its activation.
+        ends: Where each feature's entries start, and behind the last where they end.
+        n_vectors: Of the batch.
+    """
+
+    vectors: Int64[Tensor, " n_entries"]
+    values: Float[Tensor, " n_entries"]
+    ends: Int64[Tensor, " n_features_and_one"]
+    n_vectors: int
 
     def products(
         self, left: Float[Tensor, "n_vectors d"], right: Float[Tensor, "n_features d"]
     ) -> Float[Tensor, " n_entries"]:
         """``left rightᵀ`` at the places of the entries."""
-        shape = (len(self.ends) - 1, self.n_features)
+        shape = (len(self.ends) - 1, self.n_vectors)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*beta state")
             places = torch.sparse_csr_tensor(
-                self.ends, self.features, torch.zeros_like(self.values), shape,
+                self.ends, self.vectors, torch.zeros_like(self.values), shape,
                 check_invariants=False,
             )  # fmt: skip
-            sampled: Tensor = torch.sparse.sampled_addmm(places, left, right.T, beta=0.0)
+            sampled: Tensor = torch.sparse.sampled_addmm(places, right, left.T, beta=0.0)
         values: Tensor = sampled.values()
         return values
 
@@ -62,38 +101,35 @@ class SparseActs:
         out: Float[Tensor, "n_features d"],
     ) -> Float[Tensor, "n_features d"]:
         """``wᵀ vectors``, where w has these weights at the places of the entries."""
-        order, rows, ends = self._by_feature
-        sorted_weights = weights[order]
-        block = max(1, _BLOCK_FLOATS // vectors.shape[1])
-        for start in range(0, self.n_features, block):
-            stop = min(start + block, self.n_features)
-            first, last = int(ends[start]), int(ends[stop])
+        block = max(1, BLOCK_FLOATS // vectors.shape[1])
+        n_features = len(self.ends) - 1
+        for start in range(0, n_features, block):
+            stop = min(start + block, n_features)
+            first, last = int(self.ends[start]), int(self.ends[stop])
             out[start:stop] = _weighted_sums(
-                rows[first:last],
-                sorted_weights[first:last],
-                ends[start : stop + 1] - first,
+                self.vectors[first:last],
+                weights[first:last],
+                self.ends[start : stop + 1] - first,
                 vectors,
             )
         return out
 
-    def count(self, which: Bool[Tensor, " n_entries"]) -> Int64[Tensor, " n_features"]:
-        """How many of these entries each feature has."""
-        return torch.bincount(self.features[which], minlength=self.n_features)
+    def totals(self, weights: Float[Tensor, " n_entries"]) -> Float[Tensor, " n_features"]:
+        """The sum of the weights of each feature's entries."""
+        return self._features_sum(weights, weights.dtype)
+
+    def count(self) -> Int64[Tensor, " n_features"]:
+        """How many entries of each feature are not 0."""
+        return self._features_sum(self.values != 0, torch.int64)
+
+    def _features_sum(self, what: Shaped[Tensor, " n_entries"], dtype: torch.dtype) -> Tensor:
+        features = torch.repeat_interleave(self.lengths)
+        return torch.zeros_like(self.lengths, dtype=dtype).index_add_(0, features, what.to(dtype))
 
     @cached_property
-    def _by_feature(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The entries' order by feature, their vectors in it, and where each feature's start."""
-        numbers = np.arange(len(self.features), dtype=np.int32)
-        by_vector = sparse.csr_array(
-            (numbers, self.features.numpy(), self.ends.numpy()),
-            shape=(len(self.ends) - 1, self.n_features),
-        )
-        by_feature = by_vector.tocsc()
-        return (
-            torch.from_numpy(by_feature.data),
-            torch.from_numpy(by_feature.indices.astype(np.int64)),
-            torch.from_numpy(by_feature.indptr.astype(np.int64)),
-        )
+    def lengths(self) -> Int64[Tensor, " n_features"]:
+        """How many entries each feature has."""
+        return self.ends.diff()
 
 
 def _weighted_sums(
@@ -104,44 +140,48 @@ def _weighted_sums(
 ) -> Float[Tensor, "n_sums d"]:
     """For each stretch of entries the weighted sum of the rows they name."""
     return embedding_bag(
-        which, rows, ends, mode="sum", per_sample_weights=weights, include_last_offset=True
+        which,
+        rows,
+        ends,
+        mode="sum",
+        per_sample_weights=weights.to(rows.dtype),
+        include_last_offset=True,
     )
 
 
 def largest_entries(ranked: Float[Tensor, "n n_features"], k: int) -> Int64[Tensor, "n k"]:
-    """Where the k largest entries of each row are, in no order; of equal ones any.
+    """Where the k largest entries of each row are, in no order; of equal or negative ones any.
 
     The k largest lie in the k groups with the largest maxima: these are found first, in the same
     way, and only their entries are looked at. The twin is ``torch.topk``. On a CPU, NumPy chooses
-    among few entries several times faster.
+    among few entries several times faster, and integers do as positive numbers.
     """
-    n, n_features = ranked.shape
     if ranked.device.type != "cpu":
         return ranked.topk(k, dim=1, sorted=False).indices
+    return _largest(as_integers(ranked), k)
+
+
+def _largest(ranked: Int[Tensor, "n n_features"], k: int) -> Int64[Tensor, "n k"]:
+    n, n_features = ranked.shape
     n_groups = n_features // _GROUP
     if n_groups <= 2 * k:
-        plain = ranked if ranked.dtype != torch.bfloat16 else ranked.float()
-        chosen = np.argpartition(plain.numpy(), n_features - k, axis=1)[:, n_features - k :]
+        chosen = np.argpartition(ranked.numpy(), n_features - k, axis=1)[:, n_features - k :]
         return torch.from_numpy(np.ascontiguousarray(chosen))
     whole = n_groups * _GROUP
-    grouped = ranked[:, :whole].reshape(n, _GROUP, n_groups)
-    best = largest_entries(grouped.amax(1), k)
+    best = _largest(ranked[:, :whole].unflatten(1, (_GROUP, n_groups)).amax(1), k)
     # Entry j of group g stands in column j · n_groups + g; what no group holds is always looked at.
     columns = (best[:, None, :] + n_groups * torch.arange(_GROUP)[:, None]).flatten(1)
     if whole < n_features:
         rest = torch.arange(whole, n_features).expand(n, -1)
         columns = torch.cat([columns, rest], 1)
-    return columns.gather(1, largest_entries(ranked.gather(1, columns), k))
+    return columns.gather(1, _largest(ranked.gather(1, columns), k))
 
 
 def places_above(pre: Float[Tensor, "n n_features"], floor: float) -> Int64[Tensor, " n_entries"]:
     """Where in the flattened activations those lie that exceed a floor of at least 0, in order."""
     if pre.device.type != "cpu":
         return (pre > floor).flatten().nonzero().squeeze(1)
-    # Positive numbers are ordered as integers of their size are; NumPy has no bfloat16.
-    plain, least = pre.flatten(), torch.tensor(floor, dtype=pre.dtype)
-    if pre.dtype == torch.bfloat16:
-        plain, least = plain.view(torch.int16), least.view(torch.int16)
+    plain, least = (as_integers(each) for each in (pre.flatten(), pre.new_tensor(floor)))
     return torch.from_numpy(np.flatnonzero(plain.numpy() > least.numpy()))
 
 

@@ -117,15 +117,15 @@ class TopKDictionary(Dictionary):
         if vectors.device.type != "cpu":
             return super().differentiate(vectors, targets)
         linear, dead = self.linear, self.dead
-        centred = (vectors - linear.decoder_bias).detach()
+        centred, goal = linear.less_bias(vectors, targets)
         acts = top_acts(linear, centred, self.params.k, self.params.signed)
-        main = sparse_gradient(linear, acts, centred, targets, keep_left_over=len(dead) > 0)
+        main = sparse_gradient(linear, acts, centred, goal, keep_left_over=len(dead) > 0)
         terms = {"mse": main.mse}
         if main.left_over is not None:
             terms |= self._auxiliary(vectors, main.left_over)
         if "aux" in terms:
             terms["aux"].backward()  # type: ignore[no-untyped-call]
-        return Objective(terms, acts.count(acts.values != 0).to(vectors.dtype))
+        return Objective(terms, acts.by_feature.count().to(vectors.dtype))
 
     def _auxiliary(
         self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]
