@@ -21,9 +21,9 @@ SPARSE_BELOW = 0.04
 class DenseRelu:
     """One batch of ``z = relu(W_e (v - b_d) + b_e)``, ``v̂ = z D + b_d``.
 
-    With ``r = v̂ - v`` and prices ``λ n_i`` the gradient of an activation is ``(2 r Dᵀ + λ n) / N``. It
-    is computed in units of λ / N: a price of exactly 1 loses nothing as an operand in bfloat16, and
-    the gradients get their unit back in float32.
+    With ``r = v̂ - v`` and prices ``λ n_i`` the gradient of an activation is ``(2 r Dᵀ + λ n) / N``.
+    It is computed in units of λ / N: a price of exactly 1 loses nothing as an operand in bfloat16,
+    and the gradients get their unit back in float32.
     """
 
     def __init__(

@@ -168,7 +168,7 @@ def _largest(ranked: Int[Tensor, "n n_features"], k: int) -> Int64[Tensor, "n k"
         chosen = np.argpartition(ranked.numpy(), n_features - k, axis=1)[:, n_features - k :]
         return torch.from_numpy(np.ascontiguousarray(chosen))
     whole = n_groups * _GROUP
-    best = _largest(ranked[:, :whole].unflatten(1, (_GROUP, n_groups)).amax(1), k)
+    best = _largest(ranked[:, :whole].reshape(n, _GROUP, n_groups).amax(1), k)
     # Entry j of group g stands in column j · n_groups + g; what no group holds is always looked at.
     columns = (best[:, None, :] + n_groups * torch.arange(_GROUP)[:, None]).flatten(1)
     if whole < n_features:
