@@ -116,6 +116,7 @@ class Dictionary(nn.Module, ABC):
         reads: What it learns from.
         priced: Whether a weight in its loss decides how sparse it is: ``sparsity`` multiplies it.
         unit_atoms: Whether its atoms have unit length.
+        rotates: Whether a rotation of vectors and weights changes nothing but their coordinates.
         params: Its settings.
         d_in: Width of the vectors that it encodes.
         d_out: Width of the vectors that it gives back (a transcoder's differs from ``d_in``).
@@ -133,6 +134,7 @@ class Dictionary(nn.Module, ABC):
     reads: ClassVar[Reads] = "vectors"
     priced: ClassVar[bool] = False
     unit_atoms: ClassVar[bool] = True
+    rotates: ClassVar[bool] = False
     vectors_since_fired: Tensor
 
     def __init__(self, params: Any, d_in: int) -> None:
@@ -362,7 +364,7 @@ class Dictionary(nn.Module, ABC):
 
     def pair(
         self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None
-    ) -> tuple[Float[Tensor, "n d_in"], Float[Tensor, "n d_out"]]:
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n d_back"]]:
         """Preprocessed vectors and what is to be made of them."""
         vectors = self.preprocess(self._checked(x))
         return vectors, vectors if target is None else self.preprocess_target(target)

@@ -62,6 +62,7 @@ class BatchTopKDictionary(Dictionary):
             return self
 
     params: Params
+    rotates = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)

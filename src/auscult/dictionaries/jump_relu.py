@@ -64,6 +64,7 @@ class JumpReluDictionary(Dictionary):
 
     params: Params
     priced = True
+    rotates = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
@@ -133,7 +134,7 @@ class JumpReluDictionary(Dictionary):
         (θ g + c)``, and ``∂/∂log θ = θ ∂/∂θ``; the rest is as in any linear layer.
         """
         linear, scratch, n = self.linear, self.linear.scratch, len(vectors)
-        wide, narrow = (n, self.n_features), (n, self.d_in)
+        wide, narrow = (n, self.n_features), vectors.shape
         thresholds = self.thresholds
         centred = torch.sub(vectors, linear.decoder_bias, out=scratch("centred", vectors, *narrow))
         pre = scratch("pre", vectors, *wide)

@@ -81,7 +81,9 @@ class Learner:
         self._extra_losses = extra_losses
         self._adam = FlatAdam(dict(dictionary.named_parameters()))
         for coder in self._coders():
-            coder.bf16 = reads_bf16(conduct.bf16, self.device, coder.encoder.numel())
+            coder.bf16 = reads_bf16(
+                conduct.bf16, self.device, dictionary.n_features * dictionary.d_in
+            )
         self._log: BinaryIO | None = None
         self._line: dict[str, Any] = {}
 

@@ -69,6 +69,7 @@ class MatryoshkaDictionary(Dictionary):
             return sorted({max(1, round(share * self.n_features)) for share in self.prefixes})
 
     params: Params
+    rotates = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)

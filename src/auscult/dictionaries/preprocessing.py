@@ -23,6 +23,10 @@ class Preprocessing(nn.Module):
 
     Vectors that are several put end to end are scaled part by part: each part then has a mean
     squared length of 1, and ``scale`` one entry a dimension.
+
+    While a dictionary is trained in a subspace that holds all vectors (see
+    :mod:`auscult.dictionaries.span`), ``span`` has its orthonormal rows, and what comes out are the
+    coordinates in it: a rotation, for such vectors.
     """
 
     mean: Tensor
@@ -31,6 +35,7 @@ class Preprocessing(nn.Module):
     def __init__(self, d_in: int, widths: Sequence[int] = ()) -> None:
         super().__init__()
         self.widths = tuple(widths)
+        self.span: Tensor | None = None
         self.register_buffer("mean", torch.zeros(d_in))
         self.register_buffer("scale", torch.ones((d_in,) if self.widths else ()))
 
@@ -57,9 +62,10 @@ class Preprocessing(nn.Module):
                 self.scale[part if self.widths else ...] = power**-0.5
             start += width
 
-    def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d_in"]:
+    def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d"]:
         """Shift and scale."""
-        return (x - self.mean).mul_(self.scale)
+        vectors = (x - self.mean).mul_(self.scale)
+        return vectors if self.span is None else vectors @ self.span.T
 
     def of_array(self, x: Float[np.ndarray, "n d_in"]) -> Float[np.ndarray, "n d_in"]:
         """Shift and scale vectors that are not tensors."""

@@ -70,6 +70,7 @@ class TopKDictionary(Dictionary):
             return self
 
     params: Params
+    rotates = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)

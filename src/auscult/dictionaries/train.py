@@ -14,7 +14,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from jaxtyping import Float64
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
@@ -27,7 +29,10 @@ from auscult.dictionaries.joined import JoinedSource
 from auscult.dictionaries.learner import Conduct, ExtraLosses, Learner
 from auscult.dictionaries.products import Bf16, reads_bf16
 from auscult.dictionaries.side_by_side import side_by_side
+from auscult.dictionaries.span import may_turn, span_of, within
 from auscult.store.source import VectorSource
+
+Span = Float64[np.ndarray, "rank d_in"] | None
 
 _NEED_TARGETS = {
     "neighbours": "learns from each vector and the next frame's",
@@ -69,6 +74,8 @@ class TrainSettings(Config):
     """Large products read bfloat16; weights, losses and moments stay float32.
 
     ``auto``: where the processor has it and the dictionary is large enough to gain."""
+    rotate: bool = True
+    """Train in the subspace that the vectors take up, where this is smaller than their width."""
     prefetch: NonNegativeInt = 1
     """Reads that a thread stays ahead of the training; results are the same."""
     seed: int = 0
@@ -158,7 +165,8 @@ def train(
     learners = [job for job in jobs if job.dictionary.trainable]
     if learners:
         joined = source if targets is None else JoinedSource([source, targets])
-        _loop(learners, source, joined, settings, folder, on_progress)
+        spans = [_span(job, joined, settings) for job in learners]
+        _loop(learners, source, joined, settings, folder, on_progress, spans)
     for job in jobs:
         job.dictionary.requires_grad_(False).eval()
     return [job.dictionary for job in jobs]
@@ -171,10 +179,11 @@ def _loop(
     settings: TrainSettings,
     folder: Path,
     on_progress: Callable[[int, int], None] | None,
+    spans: Sequence[Span],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _keep_memory()
-    identity = _identity(jobs, joined, settings)
+    identity = _identity(jobs, joined, settings, spans)
     before = read_checkpoint(folder, identity)
     done = before.step if before else 0
     conduct = Conduct(
@@ -191,7 +200,8 @@ def _loop(
         job.dictionary.prepare(source, rng)
     with ExitStack() as stack:
         learners = []
-        for job in jobs:
+        for job, span in zip(jobs, spans, strict=True):
+            stack.enter_context(within(job.dictionary, span))
             learner = Learner(job.dictionary, job.name, job.extra_losses, conduct, job.local_weight)
             learners.append(stack.enter_context(closing(learner)))
             learner.begin(folder, before)
@@ -279,7 +289,12 @@ def _save(folder: Path, identity: str, step: int, learners: Sequence[Learner]) -
     write_checkpoint(folder, Checkpoint(identity, step, log_bytes, arrays))
 
 
-def _identity(jobs: Sequence[TrainingJob], source: VectorSource, settings: TrainSettings) -> str:
+def _identity(
+    jobs: Sequence[TrainingJob],
+    source: VectorSource,
+    settings: TrainSettings,
+    spans: Sequence[Span],
+) -> str:
     """Digest of all that decides the result; reading ahead and saving do not."""
     said = {
         "settings": settings.model_dump(exclude={"prefetch", "checkpoint_every"}),
@@ -293,8 +308,9 @@ def _identity(jobs: Sequence[TrainingJob], source: VectorSource, settings: Train
                 getattr(job.extra_losses, "identity", job.extra_losses is not None),
                 job.local_weight,
                 _reads_bf16(job.dictionary, settings),
+                None if span is None else len(span),
             ]
-            for job in jobs
+            for job, span in zip(jobs, spans, strict=True)
         ],
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
@@ -313,6 +329,14 @@ def _check_sparsity(jobs: Sequence[TrainingJob], settings: TrainSettings) -> Non
                 f"resample_every lets dead features begin anew, and {made.registered_name} "
                 f"dictionaries such as {job.name!r} have no way to: leave it out"
             )
+
+
+def _span(job: TrainingJob, source: VectorSource, settings: TrainSettings) -> Span:
+    """The subspace in which it is trained; a loss from elsewhere knows the whole space only."""
+    turns = may_turn(job.dictionary) and job.extra_losses is None
+    if not settings.rotate or not turns or source.d_in != job.dictionary.d_in:
+        return None
+    return span_of(source.statistics, centred=job.dictionary.params.centre)
 
 
 def _reads_bf16(dictionary: Dictionary, settings: TrainSettings) -> bool:

@@ -1,0 +1,143 @@
+"""Training in the subspace that vectors take up is training in the whole space."""
+
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.span import may_turn, span_of, within
+from auscult.dictionaries.train import TrainingJob, TrainSettings, train
+from auscult.store.source import ArraySource
+
+TYPES = [
+    {"type": "relu"},
+    {"type": "relu", "norm": "weighted"},
+    {"type": "topk", "k": 3},
+    {"type": "topk", "k": 3, "signed": True},
+    {"type": "batch-topk", "k": 3},
+    {"type": "jump-relu"},
+    {"type": "matryoshka", "k": 3},
+    {"type": "gated"},
+]
+
+
+def flat_vectors(n=2000, d_in=24, rank=5, offset=2.0):
+    """Vectors of a plane that does not pass through 0."""
+    rng = np.random.default_rng(0)
+    sources = rng.laplace(size=(n, rank))
+    return (sources @ rng.standard_normal((rank, d_in)) + offset).astype(np.float32)
+
+
+def built(section, source, seed=0):
+    cls, params = DICTIONARIES.parse({"n_features": 40} | section, "here")
+    return cls.build(params, source.d_in, seed, source.statistics)
+
+
+def loss_of(dictionary, x):
+    return {name: term.detach() for name, term in dictionary.losses(x).items()}
+
+
+def test_every_type_that_turns_is_tried():
+    known = {name for name in DICTIONARIES.names() if DICTIONARIES.get(name).rotates}
+    assert known == {section["type"] for section in TYPES}
+
+
+@pytest.mark.parametrize("section", TYPES, ids=str)
+def test_inside_and_afterwards_the_loss_is_the_same(section):
+    source = ArraySource(flat_vectors())
+    dictionary = built(section, source).double()
+    x = torch.from_numpy(flat_vectors()[:300]).double()
+    span = span_of(source.statistics, centred=True)
+    assert span is not None
+    with within(dictionary, span):
+        assert dictionary.linear.encoder.shape == (40, 8)
+        inside = loss_of(dictionary, x)
+    assert dictionary.linear.encoder.shape == (40, 24)
+    afterwards = loss_of(dictionary, x)
+    for name, term in inside.items():
+        assert_close(afterwards[name], term, rtol=1e-5, atol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("section", TYPES, ids=str)
+def test_inside_gradients_are_those_of_the_whole_space_in_its_coordinates(section):
+    source = ArraySource(flat_vectors())
+    whole, turned = built(section, source).double(), built(section, source).double()
+    x = torch.from_numpy(flat_vectors()[:300]).double()
+    span = span_of(source.statistics, centred=True)
+    rows = torch.from_numpy(span)
+    with within(turned, span):
+        Dictionary.gradients(turned, x)
+        found = {name: each.grad.clone() for name, each in turned.named_parameters()}
+        turned.zero_grad()
+    whole.load_state_dict(turned.state_dict())
+    Dictionary.gradients(whole, x)
+    for name, each in whole.named_parameters():
+        wanted = each.grad @ rows.T if each.shape[-1] == 24 else each.grad
+        assert_close(found[name], wanted, rtol=1e-4, atol=1e-7, msg=name)
+
+
+@pytest.mark.parametrize("section", TYPES, ids=str)
+def test_encoders_say_the_same_at_the_start(section):
+    source = ArraySource(flat_vectors())
+    dictionary = built(section, source).double()
+    v = dictionary.preprocess(torch.from_numpy(flat_vectors()[:100]).double())
+    before = v @ dictionary.linear.encoder.T
+    lengths = torch.linalg.vector_norm(dictionary.linear.decoder, dim=1)
+    with within(dictionary, span_of(source.statistics, centred=True)):
+        pass
+    assert_close(v @ dictionary.linear.encoder.T, before, rtol=1e-5, atol=1e-6)
+    after = torch.linalg.vector_norm(dictionary.linear.decoder, dim=1)
+    assert_close(after, lengths, rtol=1e-6, atol=0)
+
+
+class TestSpan:
+    def test_it_holds_the_vectors_and_a_multiple_of_eight(self):
+        values = flat_vectors()
+        rows = span_of(ArraySource(values).statistics, centred=True)
+        assert rows.shape == (8, 24)
+        assert rows @ rows.T == pytest.approx(np.eye(8), abs=1e-12)
+        centred = values - values.mean(0, dtype=np.float64)
+        assert centred @ rows.T @ rows == pytest.approx(centred, abs=1e-5)
+
+    def test_without_centring_it_holds_the_mean(self):
+        values = flat_vectors(rank=8)
+        rows = span_of(ArraySource(values).statistics, centred=False)
+        assert rows.shape == (16, 24)
+        assert values @ rows.T @ rows == pytest.approx(values, abs=1e-4)
+
+    def test_a_little_more_than_rounding_counts(self):
+        values = flat_vectors()
+        noisy = values + 1e-4 * np.random.default_rng(1).standard_normal(values.shape)
+        assert span_of(ArraySource(values).statistics, centred=True) is not None
+        assert span_of(ArraySource(noisy).statistics, centred=True) is None
+
+    @pytest.mark.parametrize("rank", [17, 24])
+    def test_a_large_one_does_not_pay(self, rank):
+        assert span_of(ArraySource(flat_vectors(rank=rank)).statistics, centred=True) is None
+
+
+def test_frozen_weights_are_not_turned():
+    source = ArraySource(flat_vectors())
+    assert may_turn(built({"type": "topk"}, source))
+    assert not may_turn(built({"type": "topk", "frozen": "decoder"}, source))
+    assert not may_turn(built({"type": "temporal"}, source))
+
+
+@pytest.mark.parametrize("section", [{"type": "relu"}, {"type": "topk", "k": 3}], ids=str)
+def test_what_was_trained_lies_in_the_span_and_is_as_good(section, tmp_path):
+    values = flat_vectors()
+    source = ArraySource(values)
+    fvu = {}
+    for rotate in (True, False):
+        settings = TrainSettings(steps=300, batch=500, lr=3e-3, bf16="off", rotate=rotate)
+        job = TrainingJob(built(section, source), "it")
+        (trained,) = train([job], source, settings, tmp_path / f"{rotate}")
+        x = torch.from_numpy(values)
+        left = (trained(x) - x).square().sum()
+        fvu[rotate] = float(left / (x - x.mean(0)).square().sum())
+        rows = torch.from_numpy(span_of(source.statistics, centred=True)).float()
+        across = trained.atoms - trained.atoms @ rows.T @ rows
+        assert (float(across.abs().max()) < 1e-5) is rotate
+    assert fvu[True] <= 1.01 * fvu[False]
+    assert fvu[True] < 0.2
