@@ -74,8 +74,8 @@ class FlatAdam:
         self._steps += 1
         mean, power = ([self._moments[moment]] for moment in MOMENTS)
         torch._fused_adam_(
-            [self._flat.data], [self.gradient], mean, power, [], [self._steps],
-            lr=lr, beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8, amsgrad=False, maximize=False,
+            [self._flat.data], [self.gradient], mean, power, [], [self._steps], lr=lr,
+            beta1=0.9, beta2=0.999, weight_decay=0.0, eps=1e-8, amsgrad=False, maximize=False,
         )  # fmt: skip
 
     def forget(self, name: str, rows: Tensor) -> None:
