@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-WORDS = "a low high flute drum loud soft note of the".split()
+WORDS = ["a", "low", "high", "flute", "drum", "loud", "soft", "note", "of", "the"]
 
 
 @cache
@@ -252,3 +252,63 @@ def musicldm() -> str:
         extractor = ClapFeatureExtractor()
         pipe = MusicLDMPipeline(vae, encoder, tokenizer, extractor, unet, scheduler, vocoder)
     return _save(pipe, "musicldm")
+
+
+def assembled_musicgen(n_channels: int = 1) -> Any:
+    """A MusicGen put together from its parts, as transformers lets one do."""
+    from transformers import (
+        EncodecConfig,
+        EncodecModel,
+        MusicgenDecoderConfig,
+        MusicgenForCausalLM,
+        MusicgenForConditionalGeneration,
+    )
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        _, encoder = t5()
+        codec = EncodecModel(
+            EncodecConfig(
+                num_filters=4,
+                hidden_size=16,
+                codebook_size=32,
+                upsampling_ratios=[4, 2],
+                sampling_rate=16_000,
+                target_bandwidths=[20.0],
+            )
+        )
+        decoder = MusicgenForCausalLM(
+            MusicgenDecoderConfig(
+                vocab_size=32,
+                hidden_size=16,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                ffn_dim=32,
+                num_codebooks=2 * n_channels,
+                audio_channels=n_channels,
+                pad_token_id=32,
+                bos_token_id=32,
+                initializer_factor=0.3,
+            )
+        )
+        module = MusicgenForConditionalGeneration(
+            text_encoder=encoder, audio_encoder=codec, decoder=decoder
+        ).eval()
+    settings = module.generation_config
+    settings.decoder_start_token_id = settings.pad_token_id = settings.bos_token_id = 32
+    settings.guidance_scale = 3.0
+    return module
+
+
+@cache
+def musicgen(n_channels: int = 1) -> str:
+    """A MusicGen of two levels, in whose codec every level has entries that fit its latents."""
+    from auscult.models.seanet import Seanet
+
+    tokenizer, _ = t5()
+    module = assembled_musicgen(n_channels)
+    Seanet(module.audio_encoder, None).fill(0)
+    folder = Path(_root().name) / f"musicgen-{n_channels}"
+    module.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)

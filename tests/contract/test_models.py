@@ -15,6 +15,7 @@ from auscult.models.weights import effective_weight, first_conv, folded_conv
 from auscult.taps.capture import capture, run_capture
 from auscult.taps.probe import time_base
 from auscult.testing.models import ModelContract
+from tests import tiny_generators
 from tests.contract.encoders import section
 from tests.contract.exports import Rave, save_script
 
@@ -186,6 +187,34 @@ class TestRave(ModelContract):
     def build(cls, weights="random", seed=0):
         file = str(Path(exported_rave().name) / "voice.ts")
         return make({**cls.section, "checkpoint": file}, weights, seed)
+
+
+class TestStableAudio(ModelContract):
+    section: ClassVar = {"type": "diffusers", "n_steps": 2}
+    verified = ("conv.0", "conv.2", "latent")
+
+    @classmethod
+    def build(cls, weights="random", seed=0):
+        return make({**cls.section, "checkpoint": tiny_generators.stable_audio()}, weights, seed)
+
+
+class TestAudioLdm2(ModelContract):
+    section: ClassVar = {"type": "diffusers", "n_steps": 2, "seconds": 0.05, "mel_window": 64}
+    n_samples = 3200
+    verified = ("mel", "conv.0", "latent")
+
+    @classmethod
+    def build(cls, weights="random", seed=0):
+        return make({**cls.section, "checkpoint": tiny_generators.audioldm2()}, weights, seed)
+
+
+class TestMusicgen(ModelContract):
+    section: ClassVar = {"type": "musicgen", "seconds": 0.01}
+    verified = ("conv.0", "conv.2", "latent", "rvq.1", "latent.q")
+
+    @classmethod
+    def build(cls, weights="random", seed=0):
+        return make({**cls.section, "checkpoint": tiny_generators.musicgen()}, weights, seed)
 
 
 class TestSampleCnn(ModelContract):

@@ -118,7 +118,9 @@ def test_a_straight_flow_is_seen_through_from_anywhere(name):
         torch.testing.assert_close(state, clean, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", ["DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"])
+@pytest.mark.parametrize(
+    "name", ["DDIMScheduler", "EulerDiscreteScheduler", "UniPCMultistepScheduler"]
+)
 def test_noise_is_as_the_scheduler_adds_it(name):
     """Signal and noise are what ``add_noise`` makes of ones and of nothing."""
     scheduler = getattr(diffusers, name)()

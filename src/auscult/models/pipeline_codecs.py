@@ -17,10 +17,10 @@ from auscult.core.errors import ConfigError
 from auscult.core.timebase import TimeBase
 from auscult.models.base import Codec, Side, Tap
 from auscult.models.log_mel import MelSettings, mel_filters
+from auscult.models.nested import Times, taps_below, times_below
 from auscult.models.oobleck import Oobleck
 from auscult.models.pipeline_loop import PLAIN, Frames, bands_last
 
-Times = Mapping[tuple[str, Side], TimeBase]
 _FLOOR = 1e-5
 
 
@@ -75,14 +75,14 @@ def _of_waveforms(vae: Any) -> Ends:
     own = Oobleck(vae, "vae", "trained")
     if own.codec is None:
         raise ConfigError("this AutoencoderOobleck decodes nothing")
-    times: dict[tuple[str, Side], TimeBase] = {}
-    taps = tuple(replace(tap, path=f"vae.{tap.path}") for tap in own.taps())
+    known: dict[tuple[str, Side], TimeBase] = {}
     sides: tuple[Side, ...] = ("in", "out")
     for tap in own.taps():
         for side in sides:
             time = own.time_base(tap, side)
             if time is not None:
-                times[f"vae.{tap.path}", side] = time
+                known[tap.path, side] = time
+    taps, times = taps_below("vae", own.taps()), times_below("vae", known)
     latent = next(times[tap.path, "out"] for tap in taps if tap.role == "latent")
     return Ends(own.codec, PLAIN, own.sample_rate, own.n_channels, taps, times, latent, {})
 
@@ -127,7 +127,8 @@ class MelPicture(nn.Module):
         spectrum = torch.fft.rfft(frames)
         # The root of a sum of squares has no gradient where it is zero.
         size = (spectrum.real.square() + spectrum.imag.square() + 1e-12).sqrt()
-        return (size @ self.filters.T).clamp(min=_FLOOR).log()[:, None]
+        picture: Tensor = (size @ self.filters.T).clamp(min=_FLOOR).log()[:, None]
+        return picture
 
 
 class PictureMean(nn.Module):
@@ -142,7 +143,8 @@ class PictureMean(nn.Module):
     ) -> Float[Tensor, "batch d_latent frame"]:
         """Channels times bands make the vector of a frame."""
         mean, _ = posterior.chunk(2, dim=1)
-        return mean.transpose(2, 3).flatten(1, 2) * self.scale
+        latents: Tensor = mean.transpose(2, 3).flatten(1, 2) * self.scale
+        return latents
 
 
 def _of_spectra(vae: Any, vocoder: Any, mel_window: int) -> Ends:
@@ -166,8 +168,8 @@ def _of_spectra(vae: Any, vocoder: Any, mel_window: int) -> Ends:
 
     def decode(latents: Tensor) -> Tensor:
         painted = vae.decode(1 / scale * frames.to_own(latents).contiguous()).sample
-        waveform: Tensor = vocoder(painted[:, 0])
-        return waveform[:, None]
+        waveform: Tensor = vocoder(painted[:, 0])[:, None]
+        return waveform
 
     heard = picture.time
     painted = heard.after_conv(3, 1, 1)

@@ -58,7 +58,7 @@ def fresh_pipeline(checkpoint: str, seed: int) -> Any:
     for part in parts.values():
         if isinstance(part, torch.nn.Module):
             redraw_weights(part, seed)
-    vae = parts.get("vae")
+    vae: Any = parts.get("vae")
     if type(vae).__name__ == "AutoencoderOobleck":
         level_stages(vae, vae.config.audio_channels, vae.config.sampling_rate, seed)
     pipeline = getattr(diffusers, _pipeline_name(diffusers, checkpoint, name, local))

@@ -21,7 +21,7 @@ from auscult.models.schedules import clean_estimate, is_flow, mixture_at
 from auscult.models.structures import first_tensor, with_first_tensor
 
 
-class Finished(Exception):  # noqa: N818
+class Finished(Exception):
     """Leaves a pipeline's loop with what is wanted of it; not an error."""
 
     def __init__(self, found: Any) -> None:
@@ -49,7 +49,7 @@ def bands_last(n_bands: int) -> Frames:
     """Of latents ``[prompt channel frame band]``: channels times bands make a frame's vector."""
     return Frames(
         lambda own: own.transpose(2, 3).flatten(1, 2),
-        lambda framed: framed.unflatten(1, (-1, n_bands)).transpose(2, 3),
+        lambda framed: framed.reshape(len(framed), -1, n_bands, framed.shape[2]).transpose(2, 3),
     )
 
 
@@ -263,4 +263,3 @@ class _Loop:
                 f"this has {list(new.shape)}"
             )
         return self.frames.to_own(new).to(own).contiguous()
-

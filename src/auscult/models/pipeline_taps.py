@@ -32,7 +32,7 @@ def network_taps(
     """
     if hasattr(network, "down_blocks"):
         return _of_unet(network, path, latent)
-    layout = _PREFIXED.get(type(network).__name__, "btc")
+    layout: Layout | TokenGrid = _PREFIXED.get(type(network).__name__) or "btc"
     taps: list[Tap] = []
     for index, (name, block) in enumerate(_blocks(network)):
         taps += _of_block(block, f"{path}.{name}", f"block.{index}", layout)

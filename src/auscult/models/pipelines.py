@@ -1,4 +1,4 @@
-"""Pipelines of diffusers that make sound: Stable Audio, AudioLDM 1 and 2, MusicLDM, and their kin."""
+"""Pipelines of diffusers that make sound: Stable Audio, AudioLDM, MusicLDM, and their kin."""
 
 import inspect
 import warnings
@@ -156,17 +156,16 @@ class Pipeline(AudioModel):
             "prompt": [prompt.text for prompt in prompts],
             "generator": [torch.Generator().manual_seed(prompt.seed) for prompt in prompts],
         }
+        negative = None if params.negative is None else [params.negative] * len(prompts)
+        length = next((name for name in _LENGTHS if name in self._accepted), "audio_end_in_s")
         asked: Mapping[str, Any] = {
             "num_inference_steps": params.n_steps,
             "guidance_scale": params.guidance,
-            "negative_prompt": None if params.negative is None else [params.negative] * len(prompts),
-            next((name for name in _LENGTHS if name in self._accepted), "audio_end_in_s"): (
-                params.seconds
-            ),
+            "negative_prompt": negative,
+            length: params.seconds,
         }
         call |= {name: value for name, value in asked.items() if value is not None}
         unknown = sorted({*call, *params.arguments} - set(self._accepted))
         if unknown:
             raise ConfigError(f"{type(self.pipe).__name__} knows no {', '.join(unknown)}")
         return {**call, **params.arguments}
-

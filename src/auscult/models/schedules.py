@@ -4,6 +4,7 @@ Every scheduler holds a sample ``x = a · x₀ + s · ε``; they differ in how t
 what their network predicts.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -116,16 +117,18 @@ def clean_estimate(
         ConfigError: The kind of prediction is not known.
     """
     mixture, kind = mixture_at(scheduler, timestep), _prediction(scheduler)
+    clean: Tensor
     if convention_of(scheduler) == "edm":
-        clean: Tensor = scheduler.precondition_outputs(sample, said, mixture.noise)
+        clean = scheduler.precondition_outputs(sample, said, mixture.noise)
         return clean
     if kind in ("sample", "original_sample"):
         return said
     if kind == "epsilon":
-        return (sample - mixture.noise * said) / mixture.signal
+        clean = (sample - mixture.noise * said) / mixture.signal
+        return clean
     if kind == "v_prediction":
-        size = (mixture.signal**2 + mixture.noise**2) ** 0.5
-        return mixture.signal / size**2 * sample - mixture.noise / size * said
+        squared = mixture.signal**2 + mixture.noise**2
+        return mixture.signal / squared * sample - mixture.noise / math.sqrt(squared) * said
     if kind == "flow_prediction":
         return sample - mixture.noise * said
     raise ConfigError(
