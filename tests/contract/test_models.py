@@ -15,7 +15,7 @@ from auscult.models.weights import effective_weight, first_conv, folded_conv
 from auscult.taps.capture import capture, run_capture
 from auscult.taps.probe import time_base
 from auscult.testing.models import ModelContract
-from tests import tiny_generators
+from tests import diffrhythm_stand_in, tiny_generators
 from tests.contract.encoders import section
 from tests.contract.exports import Rave, save_script
 
@@ -215,6 +215,16 @@ class TestMusicgen(ModelContract):
     @classmethod
     def build(cls, weights="random", seed=0):
         return make({**cls.section, "checkpoint": tiny_generators.musicgen()}, weights, seed)
+
+
+class TestDiffRhythm(ModelContract):
+    section: ClassVar = {"type": "diffrhythm", "n_frames": 16}
+    verified = ("conv.0", "latent")
+
+    @classmethod
+    def build(cls, weights="random", seed=0):
+        checkout, vae = diffrhythm_stand_in.once()
+        return make({**cls.section, "checkout": checkout, "vae": vae}, weights, seed)
 
 
 class TestSampleCnn(ModelContract):
