@@ -38,11 +38,11 @@ def t5() -> tuple[Any, Any]:
 
 
 @cache
-def stable_audio() -> str:
+def stable_audio(scheduler: str = "EDMDPMSolverMultistepScheduler") -> str:
     """A pipeline of Stable Audio: twelve latent frames of eight samples at 16 kHz, in stereo."""
+    import diffusers
     from diffusers import (
         AutoencoderOobleck,
-        EDMDPMSolverMultistepScheduler,
         StableAudioDiTModel,
         StableAudioPipeline,
         StableAudioProjectionModel,
@@ -76,11 +76,11 @@ def stable_audio() -> str:
         projection = StableAudioProjectionModel(
             text_encoder_dim=16, conditioning_dim=16, min_value=0, max_value=32
         )
-        scheduler = EDMDPMSolverMultistepScheduler(
+        steps = getattr(diffusers, scheduler)(
             sigma_min=0.3, sigma_max=500, sigma_data=1.0, prediction_type="v_prediction"
         )
-        pipe = StableAudioPipeline(vae, encoder, projection, tokenizer, transformer, scheduler)
-    return _save(pipe, "stable-audio")
+        pipe = StableAudioPipeline(vae, encoder, projection, tokenizer, transformer, steps)
+    return _save(pipe, f"stable-audio-{scheduler}")
 
 
 def _clap(text_only: bool) -> tuple[Any, Any]:

@@ -27,7 +27,8 @@ PROMPTS = [Prompt("low", "a low flute", seed=1), Prompt("high", "high drum", see
 
 
 def build(name, weights="trained", **more):
-    section = {"type": "diffusers", "checkpoint": getattr(tiny_generators, name)()}
+    checkpoint = more.pop("checkpoint", None) or getattr(tiny_generators, name)()
+    section = {"type": "diffusers", "checkpoint": checkpoint}
     cls, params = MODELS.parse({**section, **ASKED[name], **more}, "model")
     return cls.build(params, weights, 0)
 
@@ -134,6 +135,21 @@ def test_a_prompt_comes_out_as_it_would_alone(model):
         torch.testing.assert_close(alone[0], together[index], rtol=1e-3, atol=1e-3)
     other = model.generator.generate([Prompt("low", "a low flute", seed=3)], None)
     assert not torch.allclose(other[0], together[0], atol=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:Should have:UserWarning")
+def test_noise_that_stable_audio_adds_on_its_way_is_each_prompts_own():
+    """Its published scheduler follows a stochastic equation, with noise from the prompts' seeds."""
+    pytest.importorskip("torchsde", reason="newer than this environment: tests/SKIPS.md")
+    folder = tiny_generators.stable_audio("CosineDPMSolverMultistepScheduler")
+    model = build("stable_audio", checkpoint=folder)
+    together, seen = watched(model)
+    with torch.no_grad():
+        sound = model.codec.decode(together)
+    assert torch.equal(sound[..., :80], plainly(model, PROMPTS))
+    alone = model.generator.generate(PROMPTS[1:], None)
+    torch.testing.assert_close(alone[0], together[1], rtol=1e-3, atol=1e-3)
+    assert [step.index for step in seen] == [0, 0, 1, 1, 2, 2, 3]
 
 
 def block_rows(model, prompts):
