@@ -82,7 +82,7 @@ class Layer(nn.Module):
         self.self_attn, self.mlp = nn.Linear(dim, dim), Mlp(dim, wide)
 
     def forward(self, x, attention_mask=None, position_embeddings=None):
-        x = x + self.self_attn(x.mean(1, keepdim=True))
+        x = x + self.self_attn(x + x.mean(1, keepdim=True))
         return x + self.mlp(x)
 
 

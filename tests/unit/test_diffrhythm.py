@@ -1,6 +1,7 @@
 """DiffRhythm from a checkout, with a stand-in for it that has its names and signatures."""
 
 import sys
+from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
@@ -76,7 +77,7 @@ def published_loop(model, style, lyrics, seed):
     states, times = [state], torch.linspace(0, 1, N_STATES)
     nothing = torch.from_numpy(np.load(f"{model.params.checkout}/infer/example/vocal.npy"))
     share = torch.tensor([N_FRAMES / model.params.max_frames])
-    for now, then in zip(times, times[1:], strict=False):
+    for now, then in pairwise(times):
         common = {"cond": torch.zeros_like(state), "text": lyrics[None], "time": now}
         common |= {"start_time": torch.tensor([0.0]), "duration": share}
         flags = {"drop_audio_cond": False, "drop_text": False, "style_prompt": style[None]}
@@ -117,7 +118,7 @@ def test_steps_are_seen_in_order_and_estimates_end_the_flow(model, files):
     assert [step.progress for step in before] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
     assert torch.equal(before[-1].state, result)
     heard = [step for step in seen if step.estimate is not None]
-    for now, then in zip(before, before[1:], strict=False):
+    for now, then in pairwise(before):
         velocity = (then.state - now.state) / 0.25
         clean = now.state + (1 - now.progress) * velocity
         torch.testing.assert_close(heard[now.index].estimate, clean, rtol=1e-3, atol=1e-4)
