@@ -47,6 +47,7 @@ def sound():
 @torch.no_grad()
 def test_it_says_what_the_library_says(model, sound):
     """Codes and sound of whole frames are those of `MimiModel`, which knows no latents."""
+    assert model.module.config.head_dim == 16 // 2
     latents = model.codec.encode(sound)
     codes = model.codec.codes(latents)
     assert torch.equal(codes, model.module.encode(sound).audio_codes)

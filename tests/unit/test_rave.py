@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from auscult.core.errors import CheckpointError, ConfigError
 from auscult.models.base import MODELS
 from auscult.models.stimulus import harmonic_noise
+from auscult.models.weights import weights_digest
 from auscult.taps.capture import capture, intervene, run_capture
 from auscult.taps.probe import measure_time_base
 from tests.contract.exports import HOP, N_KEPT, Discrete, Rave, save_script
@@ -133,6 +134,21 @@ def test_shuffled_weights_keep_their_values(file, model):
 def test_inner_layers_are_no_taps(model, sound):
     with pytest.raises(Exception, match="did not fire"):
         run_capture(model, sound, ["tensors.encoder.0"])
+
+
+def test_a_models_digest_knows_its_program(file, model, source, tmp_path):
+    """Another program with the same tensors is another model."""
+
+    class Louder(Rave):
+        def forward(self, x):
+            return 2 * self.decode(self.encode(x))
+
+    louder = Louder()
+    louder.load_state_dict(source.state_dict())
+    other = load(save_script(louder, tmp_path / "louder.ts"))
+    assert weights_digest(load(file).module) == weights_digest(model.module)
+    assert weights_digest(other.module) != weights_digest(model.module)
+    assert weights_digest(load(file, "random").module) != weights_digest(model.module)
 
 
 def test_nobody_runs_a_program_unasked(file):

@@ -138,7 +138,7 @@ class Mimi(AudioModel):
         return self._times.get((tap.path, side))
 
     def _encode(self, waveform: Tensor) -> Tensor:
-        return encode(self.parts, waveform, self.hop)
+        return _through_encoder(self.parts, waveform, self.hop)
 
     def _quantise(self, latents: Tensor) -> Tensor:
         return self._from_codes(self._codes_of(latents))
@@ -216,7 +216,7 @@ class _Parts:
         )
 
 
-def encode(parts: _Parts, waveform: Tensor, hop: int) -> Tensor:
+def _through_encoder(parts: _Parts, waveform: Tensor, hop: int) -> Tensor:
     """Sound to latents, part by part.
 
     As in Moshi, the sound is filled up with silence to whole frames; transformers fills up every
@@ -239,9 +239,10 @@ def _hop(config: Any) -> int:
 def _fill(module: Any, seed: int) -> None:
     """Give every level entries that fit what its quantiser hears; transformers leaves zeros."""
     config = module.config
-    rate = int(config.sampling_rate)
-    sound = harmonic_noise(rate, config.audio_channels, 2 * rate, 8, seed)
-    latents = encode(_Parts(module), sound, _hop(module.config))
+    rate, hop = int(config.sampling_rate), _hop(config)
+    n_samples = min(2 * rate, 64 * hop)
+    sound = harmonic_noise(rate, config.audio_channels, n_samples, 8, seed)
+    latents = _through_encoder(_Parts(module), sound, hop)
     for name in (_SEMANTIC, _ACOUSTIC):
         quantiser = module.get_submodule(name)
         heard = latents if quantiser.input_proj is None else quantiser.input_proj(latents)
@@ -250,8 +251,6 @@ def _fill(module: Any, seed: int) -> None:
         fill_codebooks([book.embed_sum for book in books], vectors, seed_of(seed, name))
         for book in books:
             book.cluster_usage.fill_(1.0)
-            # What an entry is by now has been kept.
-            book._embed = None
 
 
 def _quantiser_methods() -> dict[Side, Method]:

@@ -7,6 +7,7 @@ method that it runs calls none of Python. What can be tapped is where Python cal
 a streaming export carries from one call to the next.
 """
 
+import hashlib
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -65,6 +66,7 @@ class Export:
         for buffer in self.script.buffers():
             buffer.requires_grad_(False)
         self.name = path.name
+        self.digest = hashlib.sha256(path.read_bytes()).digest()
         self._state: list[tuple[Tensor, Tensor]] = []
 
     def method(self, *names: str) -> str:
@@ -145,6 +147,14 @@ class ExportedMethod(nn.Module):
         """Call it."""
         export: Export = self.__dict__["export"]
         return export.call(self.method, values)
+
+    def get_extra_state(self) -> Tensor:
+        """The file's digest: what a program says depends on more than on its tensors."""
+        export: Export = self.__dict__["export"]
+        return torch.tensor(list(export.digest), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing to set: a program is not loaded with its tensors."""
 
 
 @torch.no_grad()
