@@ -62,10 +62,14 @@ def test_the_page_of_joint_dictionaries_has_them_all_with_their_controls(finishe
     result = finished.result("joint-dictionaries")
     by_name = {one["measurement"]["name"]: one for one in result["judgements"]}
     assert len(by_name) == 3
-    shared = by_name["depth: share of features that no part has to itself"]["measurement"]
+    shared = by_name["depth: how evenly a feature lies in its parts, mean over live features"][
+        "measurement"
+    ]
     assert set(shared["controls"]) == {UNPAIRED, UNTRAINED}
     # Of two sets of weights one is the other's control: it is not fitted to random weights again.
-    training = by_name["training: share of features that no part has to itself"]["measurement"]
+    training = by_name["training: how evenly a feature lies in its parts, mean over live features"][
+        "measurement"
+    ]
     assert set(training["controls"]) == {UNPAIRED}
     norm = by_name["norm: fraction of variance unexplained"]["measurement"]
     assert set(norm["controls"]) == {AFFINE, UNPAIRED, UNTRAINED}

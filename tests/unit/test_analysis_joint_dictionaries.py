@@ -92,7 +92,7 @@ def crosscoder(tmp_path, shared):
 def test_taps_with_common_sources_share_features(tmp_path):
     judged = crosscoder(tmp_path, 6)
     assert judged.verdict == "holds"
-    assert judged.measurement.value > 0.7
+    assert judged.measurement.value > 0.6
     assert judged.measurement.controls[UNPAIRED] < 0.35
 
 

@@ -42,7 +42,7 @@ from auscult.store.source import ArraySource, VectorSource
 UNPAIRED = "the same recipe on frames that do not belong together"
 UNTRAINED = "random weights"
 AFFINE = "an affine map of the same input"
-_SHARED = "share of features that no part has to itself"
+_EVEN = "how evenly a feature lies in its parts, mean over live features"
 _ERROR = "fraction of variance unexplained"
 
 
@@ -73,7 +73,8 @@ class _Measured:
         l0: Features on at once.
         live: Which features are ever on.
         shares: Of each feature's length, the first part's share; empty for a transcoder.
-        most: The largest share of any part; empty for a transcoder.
+        least: The smallest share of any part; empty for a transcoder.
+        most: The largest; empty for a transcoder.
         errors: Of each row, summed over parts, in units of the spread.
     """
 
@@ -81,13 +82,20 @@ class _Measured:
     l0: float
     live: Shaped[np.ndarray, " m"]
     shares: Float[np.ndarray, " s"]
+    least: Float[np.ndarray, " s"]
     most: Float[np.ndarray, " s"]
     errors: Float[np.ndarray, " n"]
 
     @property
-    def shared(self) -> Float[np.ndarray, " k"]:
-        """Whether each live feature is shared, as 0 and 1."""
-        return np.asarray(self.most[self.live] < SHARED_BELOW, dtype=np.float64)
+    def evenness(self) -> Float[np.ndarray, " k"]:
+        """Smallest share of each live feature, times parts: 1 alike in all, 0 lacking in one."""
+        return np.asarray(self.least[self.live] * len(self.fvu), dtype=np.float64)
+
+    @property
+    def shared(self) -> float | None:
+        """Share of live features that no part has to itself; None for a transcoder."""
+        known = self.most[self.live] if len(self.most) else self.most
+        return float((known < SHARED_BELOW).mean()) if len(known) else None
 
 
 @ANALYSES.register("joint-dictionaries")
@@ -102,6 +110,7 @@ class JointDictionaries(Analysis):
     Params: ClassVar[type[Config]] = JointDictionariesParams
     title: ClassVar[str] = "What taps share"
     question: ClassVar[str] = "Which features do taps share, and what does a tap add to another?"
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "METHODS §8.1 (Lindsey et al. 2024; Dunefsky et al. 2024)"
 
     @classmethod
@@ -124,7 +133,16 @@ class JointDictionaries(Analysis):
                     gathered.judgements.append(_untold(joint.tap, f"{error}."))
             context.advance((step + 1) / len(names))
         if rows:
-            columns = ("dictionary", "condition", "part", _ERROR, "l0", "live features", "shared")
+            columns = (
+                "dictionary",
+                "condition",
+                "part",
+                _ERROR,
+                "l0",
+                "live features",
+                "evenness",
+                "shared",
+            )
             note = "Of test recordings. Shared: no part has nine tenths of the feature's length."
             gathered.blocks.append(Table("Every dictionary", columns, tuple(rows), note=note))
         return gathered.judged_first({"missing": gathered.missing})
@@ -205,13 +223,13 @@ def _widths(joint: Joint, rows: _Rows) -> tuple[int, ...]:
 def _measure(dictionary: Dictionary, rows: _Rows, widths: Sequence[int]) -> _Measured:
     errors, on = errors_by_part(dictionary, rows.values, rows.targets, widths)
     spread = spread_by_part(rows.targets, widths).mean(0)
-    shares = most = np.empty(0)
+    shares = least = most = np.empty(0)
     if isinstance(dictionary, CrosscoderDictionary):
         every = dictionary.shares.detach().numpy()
-        shares, most = every[:, 0], every.max(1)
+        shares, least, most = every[:, 0], every.min(1), every.max(1)
     relative = (errors / np.maximum(spread, 1e-30)).mean(1)
     fvu = errors.mean(0) / np.maximum(spread, 1e-30)
-    return _Measured(fvu, float(on.sum()), on > 0, shares, most, relative)
+    return _Measured(fvu, float(on.sum()), on > 0, shares, least, most, relative)
 
 
 def _twin(
@@ -239,26 +257,27 @@ Found = Mapping[str, _Measured]
 
 
 def _shared(name: str, joint: Joint, found: Found, rng: np.random.Generator) -> Judgement:
-    own = found[OWN].shared
+    own = found[OWN].evenness
     value = float(own.mean()) if len(own) else float("nan")
     interval = bootstrap_interval(own, np.arange(len(own)), rng) if len(own) else None
     controls = {
-        told: float(one.shared.mean()) if len(one.shared) else 0.0
+        told: float(one.evenness.mean()) if len(one.evenness) else 0.0
         for told, one in found.items()
         if told != OWN
     }
     verdict: Verdict = "cannot be tested here"
     if interval is not None:
-        verdict = "holds" if interval[0] > controls[UNPAIRED] else "explained by control"
+        verdict = "holds" if interval[0] > max(controls.values()) else "explained by control"
         verdict = "does not hold" if interval[1] < controls[UNPAIRED] else verdict
+    told = ", ".join(f"{words} {number:.2f}" for words, number in controls.items())
     return Judgement(
-        f"{name}: {value:.0%} of {len(own)} live features are shared by {_parts(joint)}; "
-        f"{controls[UNPAIRED]:.0%} where frames do not belong together.",
-        Measurement(f"{name}: {_SHARED}", value, "", controls, interval, tap=joint.tap),
+        f"{name}: features are shared by {_parts(joint)} at an evenness of {value:.2f} ({told}).",
+        Measurement(f"{name}: {_EVEN}", value, "", controls, interval, tap=joint.tap),
         verdict,
-        "It holds when the whole interval, a bootstrap over features, exceeds the share that the "
-        "same recipe finds where frames of the parts are shuffled against each other. Random "
-        "weights tell how much the architecture alone makes taps share.",
+        "1: as long in every part; 0: lacking in one. That training made taps share holds when the "
+        "whole interval, a bootstrap over features, exceeds the same recipe where frames of the "
+        "parts are shuffled against each other, and random weights: what these share as well the "
+        "architecture gives.",
     )
 
 
@@ -294,7 +313,7 @@ def _beyond(
 
 def _untold(tap: str, why: str) -> Judgement:
     sentence = f"{tap}: what taps share, by a crosscoder or transcoder, is not known."
-    return untested(sentence, why, "", _SHARED, tap, [UNPAIRED])
+    return untested(sentence, why, "", _EVEN, tap, [UNPAIRED])
 
 
 def _numbers(name: str, joint: Joint, found: Found) -> list[Measurement]:
@@ -305,16 +324,29 @@ def _numbers(name: str, joint: Joint, found: Found) -> list[Measurement]:
         controls = {told: float(one.fvu[place]) for told, one in others.items()}
         words = f"{name}: {_ERROR} of {_part(joint, place, len(own.fvu))}"
         numbers.append(Measurement(words, float(value), "", controls, tap=joint.tap))
+    if own.shared is not None:
+        controls = {told: one.shared for told, one in others.items() if one.shared is not None}
+        words = f"{name}: share of live features that no part has to itself"
+        numbers.append(Measurement(words, own.shared, "", controls, tap=joint.tap))
     told_l0 = {told: one.l0 for told, one in others.items()}
     numbers.append(Measurement(f"{name}: l0", own.l0, "per frame", told_l0, tap=joint.tap))
     return numbers
 
 
 def _table_rows(name: str, joint: Joint, told: str, one: _Measured) -> list[tuple[Any, ...]]:
-    shared = None if not len(one.most) or not one.live.any() else float(one.shared.mean())
     n_parts = len(one.fvu)
+    even = float(one.evenness.mean()) if len(one.least) and one.live.any() else None
     return [
-        (name, told, _part(joint, i, n_parts), float(fvu), one.l0, int(one.live.sum()), shared)
+        (
+            name,
+            told,
+            _part(joint, i, n_parts),
+            float(fvu),
+            one.l0,
+            int(one.live.sum()),
+            even,
+            one.shared,
+        )
         for i, fvu in enumerate(one.fvu)
     ]
 
