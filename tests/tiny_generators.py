@@ -312,3 +312,87 @@ def musicgen(n_channels: int = 1) -> str:
     module.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+@cache
+def longcat() -> str:
+    """LongCat's pipeline: frames first, a flow whose σ rises, guidance in two passes."""
+    from diffusers import (
+        FlowMatchEulerDiscreteScheduler,
+        LongCatAudioDiTPipeline,
+        LongCatAudioDiTTransformer,
+        LongCatAudioDiTVae,
+    )
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(0)
+        tokenizer, _ = t5()
+        sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
+        encoder = UMT5EncoderModel(UMT5Config(vocab_size=len(tokenizer), **sizes))
+        vae = LongCatAudioDiTVae(
+            channels=8,
+            c_mults=[1, 2],
+            strides=[2, 4],
+            latent_dim=4,
+            encoder_latent_dim=8,
+            downsampling_ratio=8,
+            sample_rate=16_000,
+        )
+        transformer = LongCatAudioDiTTransformer(
+            dit_dim=16, dit_depth=2, dit_heads=2, dit_text_dim=16, latent_dim=4, ff_mult=2.0
+        )
+        scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0, invert_sigmas=True)
+        pipe = LongCatAudioDiTPipeline(vae, encoder, tokenizer, transformer, scheduler)
+    return _save(pipe, "longcat")
+
+
+@cache
+def ace_step() -> str:
+    """ACE-Step: frames first, two of them to a token, conditional rows first."""
+    from diffusers import (
+        AceStepPipeline,
+        AceStepTransformer1DModel,
+        AutoencoderOobleck,
+        FlowMatchEulerDiscreteScheduler,
+    )
+    from diffusers.pipelines.ace_step import AceStepConditionEncoder
+
+    sizes = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 8,
+    }
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.manual_seed(0)
+        tokenizer, encoder = t5()
+        # Half a minute of silence goes into the condition encoder: a low rate keeps that short.
+        vae = AutoencoderOobleck(
+            encoder_hidden_size=8,
+            downsampling_ratios=[2, 4],
+            channel_multiples=[1, 2],
+            decoder_channels=8,
+            decoder_input_channels=4,
+            sampling_rate=160,
+        )
+        condition = AceStepConditionEncoder(
+            **sizes,
+            text_hidden_dim=16,
+            timbre_hidden_dim=4,
+            num_lyric_encoder_hidden_layers=1,
+            num_timbre_encoder_hidden_layers=1,
+        )
+        transformer = AceStepTransformer1DModel(
+            **sizes,
+            num_hidden_layers=2,
+            in_channels=12,
+            audio_acoustic_hidden_dim=4,
+            layer_types=["sliding_attention", "full_attention"],
+        )
+        scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0)
+        pipe = AceStepPipeline(vae, encoder, tokenizer, transformer, condition, scheduler)
+    return _save(pipe, "ace-step")

@@ -97,25 +97,36 @@ def test_estimates_of_stable_audios_own_scheduler(prediction):
         torch.testing.assert_close(estimate, converted, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["FlowMatchEulerDiscreteScheduler", "DPMSolverMultistepScheduler"])
-def test_a_straight_flow_is_seen_through_from_anywhere(name):
+FLOWS = {
+    "falling": ("FlowMatchEulerDiscreteScheduler", {}),
+    "rising": ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": True}),
+    "solver": (
+        "DPMSolverMultistepScheduler",
+        {"prediction_type": "flow_prediction", "use_flow_sigmas": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FLOWS)
+def test_a_straight_flow_is_seen_through_from_anywhere(kind):
     """Given the true velocity every state of the flow leads to the clean latents in one step."""
-    more = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
-    scheduler = getattr(diffusers, name)(**(more if "DPM" in name else {}))
+    name, settings = FLOWS[kind]
+    scheduler = getattr(diffusers, name)(**settings)
     assert is_flow(scheduler)
     scheduler.set_timesteps(6)
     rng = torch.Generator().manual_seed(0)
     clean, noise = torch.randn(2, 1, 4, 6, generator=rng)
+    velocity = clean - noise if kind == "rising" else noise - clean
     state, times = noise, []
     for timestep in scheduler.timesteps:
         mixture = mixture_at(scheduler, timestep)
         times.append(mixture.signal)
         there = mixture.signal * clean + mixture.noise * noise
-        estimate = clean_estimate(scheduler, timestep, there, noise - clean)
+        estimate = clean_estimate(scheduler, timestep, there, velocity)
         torch.testing.assert_close(estimate, clean, rtol=1e-4, atol=1e-4)
-        state = scheduler.step(noise - clean, timestep, state).prev_sample
+        state = scheduler.step(velocity, timestep, state).prev_sample
     assert times == sorted(times)
-    if name.startswith("Flow"):
+    if kind != "solver":
         torch.testing.assert_close(state, clean, rtol=1e-3, atol=1e-3)
 
 

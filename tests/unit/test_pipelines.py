@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ PROMPTS = [Prompt("low", "a low flute", seed=1), Prompt("high", "high drum", see
 def build(name, weights="trained", **more):
     checkpoint = more.pop("checkpoint", None) or getattr(tiny_generators, name)()
     section = {"type": "diffusers", "checkpoint": checkpoint}
-    cls, params = MODELS.parse({**section, **ASKED[name], **more}, "model")
+    cls, params = MODELS.parse({**section, **ASKED.get(name, {}), **more}, "model")
     return cls.build(params, weights, 0)
 
 
@@ -186,6 +187,67 @@ def test_without_guidance_every_row_is_conditional():
     assert len(block_rows(model, PROMPTS)) == 2
 
 
+FRAMES_FIRST = {
+    "longcat": ({"n_steps": N_STEPS, "seconds": 0.006}, "audio_duration_s"),
+    "ace_step": ({"n_steps": N_STEPS, "seconds": 0.6, "guidance": 5.0}, "audio_duration"),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES_FIRST)
+def test_pipelines_whose_frames_come_first(name):
+    """The result is their own, turned; flows go from 0 to 1, rising σ or falling."""
+    asked, length = FRAMES_FIRST[name]
+    model = build(name, **asked)
+    result, seen = watched(model, PROMPTS[:1])
+    guidance = {"guidance_scale": asked["guidance"]} if "guidance" in asked else {}
+    plain = model.pipe(
+        [PROMPTS[0].text],
+        generator=[torch.Generator().manual_seed(1)],
+        num_inference_steps=N_STEPS,
+        output_type="latent",
+        **{length: asked["seconds"]},
+        **guidance,
+    ).audios
+    assert plain.shape == (1, 12, 4)
+    assert torch.equal(result, plain.transpose(1, 2))
+    assert model.generator.kind == "flow"
+    before = [step for step in seen if step.estimate is None]
+    heard = [step for step in seen if step.estimate is not None]
+    assert [step.progress for step in before] == sorted(step.progress for step in before)
+    for now, then in pairwise(before):
+        moved = (then.state - now.state) / (then.progress - now.progress)
+        clean = now.state + (1 - now.progress) * moved
+        torch.testing.assert_close(heard[now.index].estimate, clean, rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        latents = model.forward(harmonic_noise(model.sample_rate, model.n_channels, 320, 1))
+        sound = model.codec.decode(result)
+    assert latents.shape == (1, 4, 40)
+    assert sound.shape == (1, model.n_channels, 96)
+
+
+def test_rows_are_found_and_not_supposed():
+    """ACE-Step puts the conditional row first; LongCat's network runs twice, once for each."""
+    ace = build("ace_step", **FRAMES_FIRST["ace_step"][0])
+    assert ace.generator.rows == ("conditional", "unconditional")
+    one, other = (block_rows(ace, [Prompt("x", text, seed=1)]) for text in ("a drum", "low note"))
+    assert not torch.allclose(one[0], other[0])
+    assert torch.equal(one[1], other[1])
+    longcat = build("longcat", **FRAMES_FIRST["longcat"][0])
+    assert longcat.generator.taps == ()
+    together = longcat.generator.generate(PROMPTS, None)
+    alone = longcat.generator.generate(PROMPTS[1:], None)
+    torch.testing.assert_close(alone[0], together[1], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ConfigError, match="one at a time"):
+        ace.generator.generate(PROMPTS, None)
+
+
+def test_words_that_are_sung_reach_the_network():
+    model = build("ace_step", **FRAMES_FIRST["ace_step"][0])
+    plain = model.generator.generate(PROMPTS[:1], None)
+    sung = Prompt("low", PROMPTS[0].text, {"lyrics": "loud drum of note"}, seed=1)
+    assert not torch.allclose(model.generator.generate([sung], None), plain)
+
+
 def test_hearing_gives_latents_as_the_network_makes_them(model):
     wave = harmonic_noise(model.sample_rate, model.n_channels, 1600, 2)
     with torch.no_grad():
@@ -218,10 +280,11 @@ def test_mel_pictures_are_those_that_librosa_makes():
     model = build("audioldm", mel_window=512)
     wave = harmonic_noise(16_000, 1, 3200, 1)
     here = model.module.mel(wave)[0, 0]
-    padded = torch.nn.functional.pad(wave, (248, 248), mode="reflect")[0, 0].numpy()
-    spectrum = abs(librosa.stft(padded, n_fft=512, hop_length=16, center=False))
+    padded = torch.nn.functional.pad(wave, (248, 248), mode="reflect")[0]
+    window = torch.hann_window(512)
+    spectrum = torch.stft(padded, 512, 16, window=window, center=False, return_complex=True).abs()
     filters = librosa.filters.mel(sr=16_000, n_fft=512, n_mels=16, fmin=0, fmax=8000)
-    expected = torch.from_numpy(filters @ spectrum).clamp(min=1e-5).log().T
+    expected = (torch.from_numpy(filters) @ spectrum[0]).clamp(min=1e-5).log().T
     torch.testing.assert_close(here, expected[: len(here)], rtol=1e-3, atol=1e-3)
 
 

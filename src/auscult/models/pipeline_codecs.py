@@ -4,6 +4,7 @@ Oobleck hears the waveform (Stable Audio); a picture autoencoder sees a mel spec
 makes sound of what it paints (AudioLDM, AudioLDM 2, MusicLDM).
 """
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ from auscult.models.base import Codec, Side, Tap
 from auscult.models.log_mel import MelSettings, mel_filters
 from auscult.models.nested import Times, taps_below, times_below
 from auscult.models.oobleck import Oobleck
-from auscult.models.pipeline_loop import PLAIN, Frames, bands_last
+from auscult.models.pipeline_loop import FRAMES_FIRST, PLAIN, Frames, bands_last
 
 _FLOOR = 1e-5
 
@@ -30,23 +31,42 @@ class Ends:
 
     Attributes:
         codec: The way there and back, of latents as they are in the pipeline's steps.
-        frames: How the pipeline's own latents lie.
+        d_latent: Channels of those latents.
+        n_bands: Bands of a picture's latents, which the pipeline keeps apart; 0 where it sees none.
         sample_rate: In Hz.
         n_channels: Of the sound.
         taps: On the way, with paths below the pipeline's parts.
         times: Of those taps.
-        latent: Time base of the latents.
+        latent: Time base of the latents; None to have it measured.
         added: Modules that are put beside the pipeline's parts, by name.
     """
 
     codec: Codec
-    frames: Frames
+    d_latent: int
+    n_bands: int
     sample_rate: int
     n_channels: int
     taps: tuple[Tap, ...]
     times: Times
-    latent: TimeBase
+    latent: TimeBase | None
     added: Mapping[str, nn.Module]
+
+    def frames(self, shape: tuple[int, ...], pipeline: str) -> Frames:
+        """How a pipeline's own latents lie, found from the shape of one prompt's.
+
+        Raises:
+            ConfigError: They are not those of the autoencoder.
+        """
+        if len(shape) == 3 and self.n_bands == shape[2]:
+            return bands_last(self.n_bands)
+        if len(shape) == 2 and shape[0] == self.d_latent:
+            return PLAIN
+        if len(shape) == 2 and shape[1] == self.d_latent:
+            return FRAMES_FIRST
+        raise ConfigError(
+            f"{pipeline} makes latents of the shape {list(shape)}, of which none is the "
+            f"{self.d_latent} channels of its autoencoder"
+        )
 
 
 def ends_of(pipe: Any, mel_window: int) -> Ends:
@@ -65,10 +85,20 @@ def ends_of(pipe: Any, mel_window: int) -> Ends:
         return _of_waveforms(vae)
     if kind == "AutoencoderKL" and getattr(pipe, "vocoder", None) is not None:
         return _of_spectra(vae, pipe.vocoder, mel_window)
+    rate = _setting(vae, "sampling_rate", "sample_rate")
+    width = _setting(vae, "latent_dim")
+    if rate and width and hasattr(vae, "encode") and hasattr(vae, "decode"):
+        return _of_any(vae, rate, width)
     raise ConfigError(
         f"{type(pipe).__name__} makes latents of a {kind}, which is not known here: known are "
-        f"AutoencoderOobleck, and AutoencoderKL on mel spectra with a vocoder"
+        f"AutoencoderOobleck, AutoencoderKL on mel spectra with a vocoder, and autoencoders of "
+        f"waveforms that say their sample rate and latent_dim"
     )
+
+
+def _setting(vae: Any, *names: str) -> int:
+    config = getattr(vae, "config", {})
+    return int(next((config[name] for name in names if name in config), 0))
 
 
 def _of_waveforms(vae: Any) -> Ends:
@@ -84,7 +114,39 @@ def _of_waveforms(vae: Any) -> Ends:
                 known[tap.path, side] = time
     taps, times = taps_below("vae", own.taps()), times_below("vae", known)
     latent = next(times[tap.path, "out"] for tap in taps if tap.role == "latent")
-    return Ends(own.codec, PLAIN, own.sample_rate, own.n_channels, taps, times, latent, {})
+    width = int(vae.config.decoder_input_channels)
+    return Ends(own.codec, width, 0, own.sample_rate, own.n_channels, taps, times, latent, {})
+
+
+class Heard(nn.Module):
+    """Passes latents on, so that they can be tapped where no module says them."""
+
+    def forward(
+        self, latents: Float[Tensor, "batch d_latent frame"]
+    ) -> Float[Tensor, "batch d_latent frame"]:
+        """The same."""
+        return latents
+
+
+def _of_any(vae: Any, rate: int, width: int) -> Ends:
+    """An autoencoder of waveforms whose ``encode`` returns latents; nothing is sampled."""
+    heard = Heard()
+    drawn = "sample_posterior" in inspect.signature(vae.encode).parameters
+    how = {"sample_posterior": False} if drawn else {}
+
+    def encode(waveform: Tensor) -> Tensor:
+        latents: Tensor = heard(vae.encode(waveform, **how).latents)
+        return latents
+
+    def decode(latents: Tensor) -> Tensor:
+        waveform: Tensor = vae.decode(latents.contiguous()).sample
+        return waveform
+
+    n_channels = _setting(vae, "audio_channels", "in_channels") or 1
+    tap = Tap("latent_heard", "latent", "bct")
+    return Ends(
+        Codec(encode, decode), width, 0, rate, n_channels, (tap,), {}, None, {"latent_heard": heard}
+    )
 
 
 class MelPicture(nn.Module):
@@ -160,7 +222,8 @@ def _of_spectra(vae: Any, vocoder: Any, mel_window: int) -> Ends:
         )
     settings = MelSettings(rate, n_bands, mel_window, mel_window, hop, 0.0, rate / 2)
     picture, mean = MelPicture(settings, factor), PictureMean(scale)
-    frames = bands_last(n_bands // factor)
+    n_latent_bands = n_bands // factor
+    frames = bands_last(n_latent_bands)
 
     def encode(waveform: Tensor) -> Tensor:
         latents: Tensor = mean(vae.encode(picture(waveform)).latent_dist.parameters)
@@ -190,7 +253,8 @@ def _of_spectra(vae: Any, vocoder: Any, mel_window: int) -> Ends:
     }
     return Ends(
         Codec(encode, decode),
-        frames,
+        int(vae.config.latent_channels) * n_latent_bands,
+        n_latent_bands,
         rate,
         1,
         taps,

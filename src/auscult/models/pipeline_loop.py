@@ -43,6 +43,7 @@ class Frames:
 
 
 PLAIN = Frames(lambda own: own, lambda framed: framed)
+FRAMES_FIRST = Frames(lambda own: own.transpose(1, 2), lambda framed: framed.transpose(1, 2))
 
 
 def bands_last(n_bands: int) -> Frames:
@@ -108,12 +109,12 @@ def rehearse(pipe: Any, network: nn.Module, call: Mapping[str, Any]) -> Rehearsa
         stack.enter_context(_replaced(pipe.scheduler, "step", stop))
         try:
             run_pipeline(pipe, call)
-        except AttributeError as error:
-            said = f"{error}, with the versions of diffusers and transformers that are installed"
-            raise ConfigError(f"{name} does not run: {said}") from error
         except (TypeError, ValueError) as error:
             said = str(error).strip().split("\n")[0]
             raise ConfigError(f"{name} refuses to be called this way: {said}") from error
+        except (AttributeError, LookupError, RuntimeError) as error:
+            said = f"{error}, with the versions of diffusers and transformers that are installed"
+            raise ConfigError(f"{name} does not run: {said}") from error
     if not passes:
         raise ConfigError(f"{name} takes a step before its network has run")
     shape = tuple(next(iter(passes[0].values())).shape[1:])

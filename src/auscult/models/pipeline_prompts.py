@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from auscult.core.errors import ConfigError
+
 _READ = ("prompt_embeds", "attention_mask", "generated_prompt_embeds")
 
 
@@ -14,8 +16,9 @@ def one_by_one(pipe: Any, call: Mapping[str, Any]) -> dict[str, Any]:
 
     AudioLDM 2 pads prompts to the longest of a batch, and its language model, which goes on from
     them, counts the padding as words. Here each is read alone; what the network attends to is
-    padded afterwards, behind its mask. Other pipelines pad to a fixed length and are called as they
-    are.
+    padded afterwards, behind its mask. ACE-Step reads prompts without a mask, padding and all: it
+    is asked for one at a time. Other pipelines pad to a fixed length, or behind a mask, and are
+    called as they are.
 
     Args:
         pipe: The pipeline.
@@ -23,7 +26,15 @@ def one_by_one(pipe: Any, call: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         The arguments, prompts in the pipeline's own words.
+
+    Raises:
+        ConfigError: Several prompts for a pipeline that cannot keep them apart.
     """
+    if type(pipe).__name__ == "AceStepPipeline" and len(call["prompt"]) > 1:
+        raise ConfigError(
+            "AceStepPipeline pads prompts to the longest of a batch and hears the padding: ask for "
+            "one at a time (n_batch = 1)"
+        )
     if type(pipe).__name__ != "AudioLDM2Pipeline" or len(call["prompt"]) == 1:
         return dict(call)
     rest = dict(call)

@@ -12,9 +12,16 @@ _SIDE = re.compile(r"(down|up)_blocks\.(\d+)\.")
 _PREFIXED = {"StableAudioDiTModel": TokenGrid(1, n_prefix=1)}
 """Transformers that put tokens of their own before the latents' frames."""
 
+_PARTS = {
+    "attn.out": ("attn1", "self_attn", "attn"),
+    "cross.out": ("attn2", "cross_attn"),
+    "mlp.out": ("ff", "ffn", "mlp"),
+}
+"""What the libraries call the parts of a layer."""
+
 
 def network_taps(
-    network: Any, path: str, latent: TimeBase
+    network: Any, path: str, latent: TimeBase | None
 ) -> tuple[tuple[Tap, ...], dict[str, TimeBase]]:
     """Blocks of a transformer over frames, or attention stages of a U-Net over pictures.
 
@@ -28,15 +35,16 @@ def network_taps(
         latent: Time base of the latents that it hears.
 
     Returns:
-        The taps, and the time bases of their frames by path.
+        The taps, and the time bases of a U-Net's by path; tokens of a transformer lie as the
+        latents do, some frames to a token.
     """
-    if hasattr(network, "down_blocks"):
+    if hasattr(network, "down_blocks") and latent is not None:
         return _of_unet(network, path, latent)
     layout: Layout | TokenGrid = _PREFIXED.get(type(network).__name__) or "btc"
     taps: list[Tap] = []
     for index, (name, block) in enumerate(_blocks(network)):
         taps += _of_block(block, f"{path}.{name}", f"block.{index}", layout)
-    return tuple(taps), {tap.path: latent.after_global() for tap in taps}
+    return tuple(taps), {}
 
 
 def _blocks(network: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -56,18 +64,20 @@ def _parts(items: nn.ModuleList) -> list[tuple[str, nn.Module]]:
 def _of_block(block: nn.Module, path: str, role: str, layout: Layout | TokenGrid) -> list[Tap]:
     parts = dict(block.named_children())
     taps = []
-    for name, part in (("attn1", "attn.out"), ("attn2", "cross.out")):
-        if name in parts:
-            taps.append(Tap(f"{path}.{name}", f"{role}.{part}", layout))
-    matrices = [
-        name for name, layer in parts.get("ff", nn.Module()).named_modules()
-        if isinstance(layer, nn.Linear)
-    ]  # fmt: skip
-    if matrices:
-        heard = Method("forward", takes="argument")
-        last = f"{path}.ff.{matrices[-1]}"
-        taps.append(Tap(last, f"{role}.mlp.act", layout, {"out": heard}))
-        taps.append(Tap(f"{path}.ff", f"{role}.mlp.out", layout))
+    for part, names in _PARTS.items():
+        name = next((name for name in names if name in parts), None)
+        if name is None:
+            continue
+        matrices = [
+            inner
+            for inner, layer in parts[name].named_modules()
+            if inner and isinstance(layer, nn.Linear)
+        ]
+        if part == "mlp.out" and matrices:
+            heard = Method("forward", takes="argument")
+            last = f"{path}.{name}.{matrices[-1]}"
+            taps.append(Tap(last, f"{role}.mlp.act", layout, {"out": heard}))
+        taps.append(Tap(f"{path}.{name}", f"{role}.{part}", layout))
     return [*taps, Tap(path, role, layout)]
 
 

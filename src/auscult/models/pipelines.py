@@ -1,4 +1,4 @@
-"""Pipelines of diffusers that make sound: Stable Audio, AudioLDM, MusicLDM, and their kin."""
+"""Pipelines of diffusers that make sound: Stable Audio, AudioLDM, ACE-Step, and their kin."""
 
 import inspect
 import warnings
@@ -40,7 +40,8 @@ class Pipeline(AudioModel):
     its autoencoder's: Oobleck's encoder (Stable Audio), or a mel spectrum and the picture
     autoencoder's (AudioLDM, AudioLDM 2, MusicLDM), whose latents are means, scaled as the network
     makes them. Roles: of Oobleck as in ``oobleck``; of spectra ``mel``, ``conv.0``, ``latent`` and
-    ``decoder.mel``; of the network that runs at each step ``block.N`` and its parts.
+    ``decoder.mel``; of the network that runs at each step ``block.N`` and its parts. Where the
+    pipeline sings, ``wishes`` take ``lyrics``.
     """
 
     class Params(Config):
@@ -120,7 +121,8 @@ class Pipeline(AudioModel):
             raise ConfigError(f"{type(self.pipe).__name__} has no {', '.join(_NETWORKS)} to watch")
         network = getattr(self.pipe, path)
         asked = [rehearse(self.pipe, network, self._call([Prompt("", t)])) for t in ("a", "drum")]
-        framed = self._ends.frames.from_own(torch.zeros(1, *asked[0].shape))
+        self._frames = self._ends.frames(asked[0].shape, type(self.pipe).__name__)
+        framed = self._frames.from_own(torch.zeros(1, *asked[0].shape))
         taps, times = network_taps(network, path, self._ends.latent)
         # What runs twice in a step, once for each kind of row, cannot be told apart at a tap.
         once = asked[0].n_passes == 1
@@ -136,7 +138,8 @@ class Pipeline(AudioModel):
         )
 
     def _generate(self, prompts: Sequence[Prompt], watch: Watch | None) -> Tensor:
-        told = sorted({name for prompt in prompts for name in prompt.wishes})
+        known = {"lyrics"} & set(self._accepted)
+        told = sorted({name for prompt in prompts for name in prompt.wishes} - known)
         if told:
             raise ConfigError(
                 f"{self.name} reads text alone: put {', '.join(told)} into the prompt's words"
@@ -145,9 +148,7 @@ class Pipeline(AudioModel):
             raise ConfigError(f"{self.name} was asked for nothing")
         with torch.no_grad():
             call = one_by_one(self.pipe, self._call(prompts))
-            return generate_watched(
-                self.pipe, call, self._ends.frames, self.generator.n_steps, watch
-            )
+            return generate_watched(self.pipe, call, self._frames, self.generator.n_steps, watch)
 
     def _call(self, prompts: Sequence[Prompt]) -> dict[str, Any]:
         """Arguments of the pipeline; each prompt has a random generator of its own."""
@@ -156,6 +157,8 @@ class Pipeline(AudioModel):
             "prompt": [prompt.text for prompt in prompts],
             "generator": [torch.Generator().manual_seed(prompt.seed) for prompt in prompts],
         }
+        if "lyrics" in self._accepted:
+            call["lyrics"] = [str(prompt.wishes.get("lyrics", "")) for prompt in prompts]
         negative = None if params.negative is None else [params.negative] * len(prompts)
         length = next((name for name in _LENGTHS if name in self._accepted), "audio_end_in_s")
         asked: Mapping[str, Any] = {

@@ -88,7 +88,8 @@ def mixture_at(scheduler: Any, timestep: Tensor) -> Mixture:
         return Mixture(kept**0.5, (1 - kept) ** 0.5)
     sigma = _sigma(scheduler, timestep)
     if convention == "flow":
-        return Mixture(1 - sigma, sigma)
+        noise = 1 - sigma if _rises(scheduler) else sigma
+        return Mixture(1 - noise, noise)
     if convention == "edm":
         return Mixture(1.0, sigma, float(scheduler.config.sigma_data))
     if convention == "sigmas":
@@ -104,7 +105,8 @@ def clean_estimate(
 
     From ``x = a x₀ + s ε``: of a prediction of ε, ``(x - s ε) / a``; of v (Salimans & Ho 2022,
     appendix D), ``a x - s v`` where a² + s² = 1, and the same after scaling by √(a² + s²)
-    elsewhere; of a flow's velocity ``ε - x₀``, ``x - s v``. Clipping and thresholding, which some
+    elsewhere; of a flow's velocity ``ε - x₀``, ``x - s v`` (a schedule whose σ rises has the
+    opposite velocity). Clipping and thresholding, which some
     schedulers add for pictures, are left out.
 
     Args:
@@ -130,7 +132,7 @@ def clean_estimate(
         squared = mixture.signal**2 + mixture.noise**2
         return mixture.signal / squared * sample - mixture.noise / math.sqrt(squared) * said
     if kind == "flow_prediction":
-        return sample - mixture.noise * said
+        return sample + mixture.noise * said * (1 if _rises(scheduler) else -1)
     raise ConfigError(
         f"the scheduler {type(scheduler).__name__} has its network predict {kind!r}, of which no "
         f"clean estimate is known here"
@@ -141,6 +143,11 @@ def _prediction(scheduler: Any) -> str:
     if convention_of(scheduler) == "flow":
         return "flow_prediction"
     return str(getattr(scheduler.config, "prediction_type", "epsilon"))
+
+
+def _rises(scheduler: Any) -> bool:
+    """Whether a flow's σ says how much is signal, from 0 to 1, and its network predicts x₀ - ε."""
+    return bool(getattr(scheduler.config, "invert_sigmas", False))
 
 
 def _sigma(scheduler: Any, timestep: Tensor) -> float:
