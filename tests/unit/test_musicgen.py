@@ -77,6 +77,18 @@ def test_codes_are_those_of_the_librarys_own_loop(model):
     assert drawn.unique().numel() > 5
 
 
+def test_the_sound_is_the_librarys_channel_by_channel(model):
+    read = model.tokenizer([PROMPTS[0].text], return_tensors="pt")
+    torch.manual_seed(1)
+    with torch.no_grad():
+        length = model.generator.n_frames + N_LEVELS
+        how = {"do_sample": True, "top_k": 250, "guidance_scale": 3.0, "max_length": length}
+        expected = model.module.generate(**read, **how)
+        sound = model.codec.decode(model.generator.generate(PROMPTS[:1], None))
+    torch.testing.assert_close(sound, expected, rtol=1e-4, atol=1e-5)
+    assert sound.std() > 1e-3
+
+
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_the_likeliest_codes_of_a_batch_are_those_of_the_library(guidance):
     model = build(sample=False, guidance=guidance)
