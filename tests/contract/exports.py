@@ -16,9 +16,11 @@ class Rave(nn.Module):
     Args:
         streaming: Whether the encoder begins with the end of what it heard last.
         promised: What it says of its own hop.
+        fading: Whether the decoder's filters are three hops long and fade to 1e-16 at
+            both ends, as those of a filter bank do.
     """
 
-    def __init__(self, streaming: bool = False, promised: int = HOP) -> None:
+    def __init__(self, streaming: bool = False, promised: int = HOP, fading: bool = False) -> None:
         super().__init__()
         self.streaming = streaming
         self.sr = 16_000
@@ -27,7 +29,10 @@ class Rave(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Conv1d(8, 2 * N_LATENTS, 4, stride=4),
         )
-        self.decoder = nn.ConvTranspose1d(N_LATENTS, 1, HOP, stride=HOP)
+        self.decoder = nn.ConvTranspose1d(N_LATENTS, 1, 3 * HOP if fading else HOP, stride=HOP)
+        if fading:
+            distance = torch.linspace(-1, 1, 3 * HOP).abs()
+            self.decoder.weight.data *= 10 ** (-16 * distance)
         self.pqmf = nn.Conv1d(1, 1, 1, bias=False)
         self.register_buffer("encode_params", torch.tensor([1, 1, N_KEPT, promised]))
         self.register_buffer("latent_pca", torch.linalg.qr(torch.randn(N_LATENTS, N_LATENTS))[0])
@@ -55,7 +60,8 @@ class Rave(nn.Module):
         lacking = torch.randn(z.shape[0], 2, z.shape[2])
         z = torch.cat([z, lacking], 1)
         z = nn.functional.conv1d(z, self.latent_pca.t()[:, :, None]) + self.latent_mean[:, None]
-        return self.decoder(z) + 0.01 * torch.rand(z.shape[0], 1, 16 * z.shape[2])
+        sound = self.decoder(z)[:, :, : 16 * z.shape[2]]
+        return sound + 0.01 * torch.rand(z.shape[0], 1, 16 * z.shape[2])
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.encode(x))

@@ -9,7 +9,7 @@ from auscult.models.base import MODELS
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.weights import weights_digest
 from auscult.taps.capture import capture, intervene, run_capture
-from auscult.taps.probe import measure_time_base
+from auscult.taps.probe import measure_time_base, time_base
 from tests.contract.exports import HOP, N_KEPT, Discrete, Rave, save_script
 
 
@@ -93,6 +93,16 @@ def test_frames_hear_what_the_layers_reach(model):
     time = measure_time_base(model, "latent")
     assert (time.hop, time.span) == (HOP, 8 + 3 * 4)
     assert time.samples(2) == range(2 * HOP - 4, 2 * HOP + 16)
+
+
+def test_filters_that_fade_below_rounding_are_heard_to_their_ends(tmp_path):
+    """Moving a latent moves fewer samples than it reaches, and not as many for each latent."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = load(save_script(Rave(fading=True), tmp_path / "fading.ts"))
+    latent, sound = time_base(model, "latent"), measure_time_base(model, "sound")
+    expected = latent.after_transposed_conv(3 * HOP, HOP)
+    assert (sound.hop, sound.span, sound.offset) == (1, expected.span, expected.offset)
 
 
 def test_clips_are_filled_up_to_whole_frames(model, sound):

@@ -1,5 +1,6 @@
 """Behind a quantiser no gradient passes: count in latent frames, which can be moved one by one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -14,7 +15,7 @@ from auscult.core.timebase import TimeBase
 from auscult.models.base import AudioModel
 from auscult.models.stimulus import harmonic_noise
 from auscult.taps.point import ResolvedTap
-from auscult.taps.support import moved_frames, read_from_latents
+from auscult.taps.support import heard_latents, moved_frames, read_from_latents
 
 _N_LATENTS = (48, 96, 192, 384, 768)
 _ENOUGH = 192
@@ -69,6 +70,8 @@ def time_from_latents(
             for position in positions
         ]
         found = _advance([m for m in moved if m is not None], len(moved))
+        if found is None and moved[0] is not None:
+            found = _by_gradient(model, tap, latents, start, moved[0])
         if found is None:
             continue
         n_frames = len(read_from_latents(model, tap, latents))
@@ -97,6 +100,55 @@ def _advance(moved: list[tuple[int, int]], n_wanted: int) -> _Moves | None:
     if ends not in ({0}, {step}):
         return None
     return _Moves(first, last, step, all_later=ends == {0})
+
+
+def _by_gradient(
+    model: AudioModel,
+    tap: ResolvedTap,
+    latents: Float[Tensor, "1 d_latent frame"],
+    position: int,
+    near: tuple[int, int],
+) -> _Moves | None:
+    """What a latent moves, where its reach fades below rounding: from what each output hears.
+
+    Args:
+        model: A codec.
+        tap: A tap of its decoder.
+        latents: Of synthetic sound.
+        position: The latent.
+        near: First and last output that were seen to move; the true ones lie at most two latents
+            further out.
+    """
+    n_frames, n_latents = len(read_from_latents(model, tap, latents)), latents.shape[-1]
+    if n_frames % n_latents:
+        return None
+    step = n_frames // n_latents
+    heard = heard_latents(model, tap, latents)
+
+    def reaches(frame: int, latent: int) -> bool:
+        found = heard(frame) if 0 <= frame < n_frames else None
+        return found is not None and found[0] <= latent <= found[1]
+
+    if not all(reaches(frame, position) for frame in near):
+        return None
+    first = _edge(near[0], near[0] - 2 * step, lambda frame: reaches(frame, position))
+    last = _edge(near[1], near[1] + 2 * step, lambda frame: reaches(frame, position))
+    if first is None or last is None:
+        return None
+    ends = [(first + step, True), (first + step - 1, False), (last + step, True)]
+    ends.append((last + step + 1, False))
+    even = all(reaches(frame, position + 1) == wanted for frame, wanted in ends)
+    return _Moves(first, last, step) if even else None
+
+
+def _edge(inside: int, outside: int, holds: Callable[[int], bool]) -> int | None:
+    """The last place, going outwards, where something holds; None if it holds outside too."""
+    if holds(outside):
+        return None
+    while abs(outside - inside) > 1:
+        middle = (inside + outside) // 2
+        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+    return inside
 
 
 def _placed(latent_time: TimeBase, found: _Moves, start: int, ratio: Fraction) -> TimeBase:

@@ -142,9 +142,18 @@ def moved_frames(
 
 
 def read_from_latents(
-    model: AudioModel, tap: ResolvedTap, latents: Float[Tensor, "1 d_latent frame"]
+    model: AudioModel,
+    tap: ResolvedTap,
+    latents: Float[Tensor, "1 d_latent frame"],
+    graph: bool = False,
 ) -> Shaped[Tensor, "heard d_in"]:
     """What a tap behind the encoder says while latents are quantised and decoded.
+
+    Args:
+        model: A codec.
+        tap: A tap of its quantiser or decoder.
+        latents: What the encoder said, or something else.
+        graph: Keep the way back to the latents, structurally, instead of smoothing the way there.
 
     Raises:
         SilentTapError: The tap fires in neither.
@@ -158,8 +167,35 @@ def read_from_latents(
             codec.quantise(latents)
         codec.decode(latents)
 
-    with torch.no_grad(), Smooth():
+    with torch.set_grad_enabled(graph), Structural() if graph else Smooth():
         return _frames_at(model, tap, run).flatten(0, 1)
+
+
+def heard_latents(
+    model: AudioModel, tap: ResolvedTap, latents: Float[Tensor, "1 d_latent frame"]
+) -> Callable[[int], tuple[int, int] | None]:
+    """A function from an output frame to the first and the last latent that it hears.
+
+    By the gradient, which keeps what rounding swallows: the ends of a long filter are small. None
+    where no gradient arrives.
+    """
+    inputs = latents.detach().clone().requires_grad_(True)
+    rng = torch.Generator().manual_seed(seed_of(0, "projection"))
+    with torch.inference_mode(False), torch.enable_grad():
+        frames = read_from_latents(model, tap, inputs, graph=True)
+        weights = torch.randn(frames.shape[-1], generator=rng)
+
+    def heard(frame: int) -> tuple[int, int] | None:
+        if not frames.requires_grad:
+            return None
+        value = (frames[frame] * weights).sum()
+        gradient: Tensor | None = torch.autograd.grad(
+            value, inputs, retain_graph=True, allow_unused=True
+        )[0]
+        where = torch.zeros(0) if gradient is None else (gradient != 0).any(1)[0].nonzero()
+        return (int(where[0]), int(where[-1])) if len(where) else None
+
+    return heard
 
 
 def hop_from_lengths(count: Callable[[int], int], n_samples: int, near: Fraction) -> Fraction:
