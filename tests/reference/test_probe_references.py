@@ -36,6 +36,20 @@ def test_the_linear_probe_is_scikit_learns_logistic_regression(strength):
     assert np.abs(np.exp(found.log_probabilities) - expected).max() < 2e-3
 
 
+@pytest.mark.parametrize("strength", [100.0, 1.0])
+def test_a_probe_of_more_columns_than_rows_is_scikit_learns_as_well(strength):
+    x, target, rng = data(n=80, d=300)
+    reference = LogisticRegression(C=1 / strength, max_iter=5000, tol=1e-10)
+    expected = reference.fit(scaled(x).astype(float), target.labels)
+    found = Linear().fit(x, target, strength, rng)
+    unseen = data(n=200, d=300, seed=1)[0]
+    put = ((unseen - x.mean(0)) / x.std(0)).astype(float)
+    told = np.exp(found.answers(unseen).log_probabilities)
+    assert np.abs(told - expected.predict_proba(put)).max() < 5e-3
+    again = Linear().fit(x, target, strength, rng, found)
+    assert np.abs(again.weights - found.weights).max() < 1e-2 * np.abs(found.weights).max()
+
+
 def test_the_balanced_probe_is_scikit_learns_too():
     x, target, rng = data()
     kept = np.flatnonzero((target.labels != 2) | (rng.random(len(x)) < 0.1))

@@ -9,12 +9,42 @@ import pytest
 from auscult.measures.steering import (
     Trial,
     isolation,
+    isolation_interval,
     monotonicity,
     random_band,
     random_halves,
     saturation,
     share_inside,
 )
+
+
+def test_the_interval_of_isolation_tells_clean_from_cancelling():
+    """Two controls of one isolation: one is clean everywhere, in the other leaks cancel."""
+    recordings = np.repeat(np.arange(8), 2)
+    clean = np.tile([0.9, 0.1], (16, 1))
+    leak = np.where(recordings % 2 == 0, 1.1, -0.9)  # 0.1 on average
+    cancelling = np.stack([np.full(16, 0.9), leak], axis=1)
+    assert isolation(cancelling.mean(0), 0) == pytest.approx(isolation(clean.mean(0), 0))
+    low, high = isolation_interval(clean, 0, recordings, np.random.default_rng(0))
+    assert (low, high) == pytest.approx((0.9, 0.9))
+    low, high = isolation_interval(cancelling, 0, recordings, np.random.default_rng(0))
+    assert low < 0.65
+    assert high > 0.9
+
+
+def test_the_interval_of_isolation_draws_recordings_not_clips():
+    rng = np.random.default_rng(1)
+    by_recording = rng.standard_normal(6)
+    recordings = np.repeat(np.arange(6), 50)
+    moved = np.stack([np.ones(300), by_recording[recordings]], axis=1)
+    wide = isolation_interval(moved, 0, recordings, np.random.default_rng(0))
+    narrow = isolation_interval(moved, 0, np.arange(300), np.random.default_rng(0))
+    assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
+
+
+def test_without_a_change_isolation_has_no_interval():
+    found = isolation_interval(np.zeros((4, 2)), 0, np.arange(4), np.random.default_rng(0))
+    assert np.isnan(found).all()
 
 
 def test_isolation_by_hand():

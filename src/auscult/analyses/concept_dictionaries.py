@@ -228,9 +228,13 @@ def _fitted_fvu(labelled: Labelled, acts: np.ndarray) -> float:
     train = ~labelled.test
     scale = np.maximum(acts[train].std(axis=0), 1e-6)
     z = np.concatenate([acts / scale, np.ones((len(acts), 1))], axis=1).astype(np.float64)
-    gram = z[train].T @ z[train] + 1e-3 * train.sum() * np.eye(z.shape[1])
-    decoder = np.linalg.solve(gram, z[train].T @ labelled.x[train].astype(np.float64))
-    return _fvu(labelled, z @ decoder)
+    rows, wanted = z[train], labelled.x[train].astype(np.float64)
+    ridge = 1e-3 * len(rows)
+    if len(rows) < rows.shape[1]:  # the same solution, with the smaller of both matrices
+        weights = np.linalg.solve(rows @ rows.T + ridge * np.eye(len(rows)), wanted)
+        return _fvu(labelled, z @ (rows.T @ weights))
+    gram = rows.T @ rows + ridge * np.eye(rows.shape[1])
+    return _fvu(labelled, z @ np.linalg.solve(gram, rows.T @ wanted))
 
 
 def _carriers(

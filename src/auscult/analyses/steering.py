@@ -293,7 +293,8 @@ def _judged(tap: str, answer: Answer) -> Judgement:
     )
     sentence = (
         f"{tap}: {answer.vector.name} at strength {answer.dose:g} moves it by "
-        f"{trial.effect:.2f} s.d., isolation {trial.isolation:.2f}."
+        f"{trial.effect:.2f} s.d., isolation {trial.isolation:.2f} ({trial.isolated[0]:.2f} to "
+        f"{trial.isolated[1]:.2f})."
     )
     return Judgement(sentence, measured, verdict, f"{why} {_RULE}", _CLAIM if published else "")
 
@@ -305,6 +306,7 @@ def _measured(tap: str, answer: Answer) -> Measurement:
         answer.trial.isolation,
         "",
         {"equal parts of everything": 0.5, "on calibration clips": answer.calibrated[1]},
+        answer.trial.isolated,
         tap=tap,
     )
 

@@ -26,8 +26,16 @@ from auscult.measures.fidelity import (
     same_level,
     standing_share,
 )
-from auscult.measures.statistics import bootstrap_interval
-from auscult.measures.steering import MOST_CLIPPED, Trial, isolation, random_band, random_halves
+from auscult.measures.steering import (
+    MOST_CLIPPED,
+    Trial,
+    effect_interval,
+    isolation,
+    isolation_interval,
+    mean_over_clips,
+    random_band,
+    random_halves,
+)
 
 _HALVES = 200
 
@@ -179,14 +187,6 @@ class Answer:
         return mean_over_clips(self.moved)
 
 
-def mean_over_clips(moved: Float[np.ndarray, "*more clip concept"]) -> np.ndarray:
-    """Mean over clips that have a value; NaN where none has."""
-    known = np.isfinite(moved)
-    counts = known.sum(-2)
-    sums = np.where(known, moved, 0.0).sum(-2)
-    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
-
-
 @dataclass
 class Audit:
     """Puts vectors on the bench.
@@ -307,14 +307,17 @@ class Audit:
             [self.test.displacement(control(vector, dose), spread) for dose in doses]
         )
         plain = self.zero("test", "means")
-        own = side * moved[chosen, :, which]
+        own, recordings = side * moved[chosen, :, which], self.test.recordings
         effects = mean_over_clips(moved[chosen])
         clipping = clipping_share(versions[chosen].sounds) - clipping_share(plain.sounds)
         trial = Trial(
             effect=float(side * effects[which]),
-            interval=_interval(own, self.test.recordings, self.rng("interval", way, which, sign)),
+            interval=effect_interval(own, recordings, self.rng("interval", way, which, sign)),
             band=float(band[chosen, which]),
             isolation=isolation(effects, which),
+            isolated=isolation_interval(
+                moved[chosen], which, recordings, self.rng("isolated", way, which, sign)
+            ),
             quality=self.quality.distances(versions[chosen].sounds, plain.sounds),
             bounds=self.bounds("test"),
             clipping=max(0.0, clipping),
@@ -372,15 +375,6 @@ class Audit:
         return {
             "shuffled": shuffled, "hits": hits, "requantised": requantised, "figures": figures,
         }  # fmt: skip
-
-
-def _interval(
-    values: Float[np.ndarray, " clip"], recordings: np.ndarray, rng: np.random.Generator
-) -> tuple[float, float]:
-    known = np.isfinite(values)
-    if not known.any():
-        return float("nan"), float("nan")
-    return bootstrap_interval(values[known], recordings[known], rng)
 
 
 def bands_of(

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from auscult.analyses.base import Judgement, Measurement
-from auscult.analyses.steering_audit import Answer, mean_over_clips
+from auscult.analyses.steering_audit import Answer
 from auscult.analyses.steering_shown import Made, Shown
 from auscult.analyses.steering_trials import Version, measured
 from auscult.blocks import Axis, Block, Curve, Missing, Series, Table, Verdict
 from auscult.concepts.base import CONCEPTS, Concept
 from auscult.measures.statistics import bootstrap_interval
-from auscult.measures.steering import share_inside
+from auscult.measures.steering import mean_over_clips, share_inside
 
 _LOCAL = 0.9
 

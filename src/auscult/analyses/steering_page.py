@@ -34,8 +34,8 @@ def _passes(answers: Sequence[Answer], concepts: Sequence[str]) -> list[Block]:
         verdict, why = trial.judged()
         what = (concepts[one.which], one.sign, WORDS[one.way], one.dose)
         rows.append(
-            (*what, verdict, trial.effect, trial.band, trial.isolation, trial.quality[worst],
-             trial.bounds[worst], why)
+            (*what, verdict, trial.effect, trial.band, trial.isolation, *trial.isolated,
+             trial.quality[worst], trial.bounds[worst], why)
         )  # fmt: skip
         more.append(
             (*what, *trial.interval, one.shuffled, *one.hits,
@@ -43,7 +43,9 @@ def _passes(answers: Sequence[Answer], concepts: Sequence[str]) -> list[Block]:
              saturation(np.array(one.doses), one.effects[:, one.which]), one.requantised)
         )  # fmt: skip
     columns = ("concept", "towards", "way", "strength")
-    judged = ("verdict", "effect", "random, 95 %", "isolation", "distance", "bound", "why")
+    judged = (
+        "verdict", "effect", "random, 95 %", "isolation", "from", "to", "distance", "bound", "why",
+    )  # fmt: skip
     counted = (
         "from", "to", "shuffled labels", "target hit", "target hit at 0", "monotonicity",
         "saturates at", "re-quantised",
@@ -53,9 +55,10 @@ def _passes(answers: Sequence[Answer], concepts: Sequence[str]) -> list[Block]:
             "What passes, and why not",
             (*columns, *judged),
             tuple(rows),
-            (*[""] * 5, "s.d.", "s.d.", *[""] * 4),
-            "Effects are positive towards what was asked for. The distance is that of the "
-            "embedding which comes nearest to its bound, or is furthest beyond it.",
+            (*[""] * 5, "s.d.", "s.d.", *[""] * 6),
+            "Effects are positive towards what was asked for; isolation with its 95 % interval "
+            "over recordings. The distance is that of the embedding which comes nearest to its "
+            "bound, or is furthest beyond it.",
         ),
         Table(
             "More about each effect",

@@ -10,9 +10,9 @@ from typing import Protocol, final, runtime_checkable
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor
 
 from auscult.core.errors import ConfigError
+from auscult.measures.multinomial import minimise
 from auscult.measures.probe_targets import Target
 
 _SELECTION_WORK = 2e9  # multiplications per step of forward selection: rows are drawn to fit
@@ -186,47 +186,9 @@ class Linear:
         weight = np.ones(len(x))
         if self.balanced:
             weight = len(x) / (np.sum(counts > 0) * counts[target.labels])
-        found = _minimise(scaled, target.labels, weight, first, strength / len(x), self.n_steps)
+        found = minimise(scaled, target.labels, weight, first, strength / len(x), self.n_steps)
         weights = found[:, :d] / scaling.spread
         return LinearReadout(weights, found[:, d] - weights @ scaling.mean, target.centres)
-
-
-def _minimise(
-    x: Tensor,
-    labels: np.ndarray,
-    row_weights: np.ndarray,
-    first: np.ndarray,
-    strength: float,
-    n_steps: int,
-) -> Float[np.ndarray, "n_classes d_plus_1"]:
-    """L-BFGS in float64 over a loss whose matrix products are taken in float32."""
-    from scipy.optimize import minimize
-
-    d = x.shape[1]
-    truth = torch.from_numpy(labels.astype(np.int64))
-    weight = torch.from_numpy(row_weights.astype(np.float32)) / len(labels)
-
-    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters = flat.reshape(first.shape)
-        w = torch.from_numpy(parameters[:, :d].astype(np.float32))
-        logits = torch.addmm(
-            torch.from_numpy(parameters[:, d].astype(np.float32)), x, w.T.contiguous()
-        )
-        log_p = torch.log_softmax(logits, dim=1)
-        picked = log_p.gather(1, truth[:, None])[:, 0]
-        value = -float((picked.double() * weight.double()).sum())
-        slope = log_p.exp_()
-        slope.scatter_add_(1, truth[:, None], torch.full((len(truth), 1), -1.0))
-        slope *= weight[:, None]
-        gradient = np.empty(first.shape)
-        gradient[:, :d] = (slope.T @ x).numpy() + strength * parameters[:, :d]
-        gradient[:, d] = slope.sum(dim=0, dtype=torch.float64).numpy()
-        value += strength / 2 * float(np.square(parameters[:, :d]).sum())
-        return value, gradient.ravel()
-
-    options = {"maxiter": n_steps, "gtol": 1e-5, "ftol": 1e-9, "maxcor": 10}
-    found = minimize(loss, first.ravel(), jac=True, method="L-BFGS-B", options=options)
-    return np.asarray(found.x).reshape(first.shape)
 
 
 @final

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from auscult.blocks import Verdict
+from auscult.measures.statistics import bootstrap_interval
 
 ISOLATION = 0.7
 """Least isolation of a control that counts as isolated (METHODS 8.4)."""
@@ -34,6 +35,47 @@ def isolation(effects: Float[np.ndarray, " concept"], which: int) -> float:
     others = others[np.isfinite(others)]
     total = size[which] + (others.mean() if len(others) else np.nan)
     return float(size[which] / total) if total > 0 else float("nan")
+
+
+def isolation_interval(
+    moved: Float[np.ndarray, "clip concept"],
+    which: int,
+    recording_ids: Shaped[np.ndarray, " clip"],
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """95 % interval of :func:`isolation` of the mean changes, over recordings.
+
+    Bias: downwards. The sizes of small effects on other concepts can only grow when recordings are
+    drawn anew, so isolation that is clean in every recording keeps a narrow interval and one that
+    rests on changes that cancel between recordings does not.
+    """
+
+    def drawn(rows: Int[np.ndarray, " n"]) -> float:
+        return isolation(mean_over_clips(moved[rows]), which)
+
+    if not np.isfinite(drawn(np.arange(len(moved)))):
+        return float("nan"), float("nan")
+    return bootstrap_interval(drawn, recording_ids, rng)
+
+
+def effect_interval(
+    changes: Float[np.ndarray, " clip"],
+    recording_ids: Shaped[np.ndarray, " clip"],
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """95 % interval of a mean change over recordings; of the clips that have a value."""
+    known = np.isfinite(changes)
+    if not known.any():
+        return float("nan"), float("nan")
+    return bootstrap_interval(changes[known], recording_ids[known], rng)
+
+
+def mean_over_clips(moved: Float[np.ndarray, "*more clip concept"]) -> np.ndarray:
+    """Mean over clips that have a value; NaN where none has."""
+    known = np.isfinite(moved)
+    counts = known.sum(-2)
+    sums = np.where(known, moved, 0.0).sum(-2)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def monotonicity(doses: Float[np.ndarray, " dose"], moved: Float[np.ndarray, "dose clip"]) -> float:
@@ -119,6 +161,7 @@ class Trial:
         quality: Distance of the changed sounds from the corpus, by embedding.
         bounds: What each distance may be.
         clipping: Share of samples beyond full scale, more than without the control.
+        isolated: 95 % interval of the isolation over recordings.
     """
 
     effect: float
@@ -128,6 +171,7 @@ class Trial:
     quality: Mapping[str, float]
     bounds: Mapping[str, float]
     clipping: float = 0.0
+    isolated: tuple[float, float] = (float("nan"), float("nan"))
 
     @property
     def above_band(self) -> bool:
