@@ -13,6 +13,7 @@ RANGES = {"pitch": "0.75 to 0.87", "loudness": "0.17 to 0.63", "centroid": "0.17
 """Published accuracies over encoders and sparsities (METHODS C-5)."""
 
 UNTRAINED = "features of the untrained dictionary"
+RANDOM_TWIN = "the same, random weights"
 
 
 @dataclass(frozen=True)
@@ -112,9 +113,49 @@ def aligned(tap: str, candidates: Sequence[tuple[str, str, Read]]) -> Judgement:
     )
 
 
+def of_its_own(tap: str, trained: Read, random: Read) -> Judgement:
+    """PK-05: is how well amplitude is read from latents a character that training gave?
+
+    Args:
+        tap: A latent.
+        trained: Loudness, read from its response vectors.
+        random: The same under random weights.
+    """
+    if trained.interval is None or random.interval is None:
+        return untold(tap, "PK-05", "loudness was not read under both weights")
+    above = trained.interval[0] > random.interval[1]
+    below = trained.interval[1] < random.interval[0]
+    verdict: Verdict = "holds" if above or below else "explained by control"
+    if trained.interval[0] <= max(trained.majority, trained.shuffled):
+        verdict = "does not hold"
+    side = "better" if above else "worse" if below else "no differently"
+    measured = Measurement(
+        "loudness from response vectors: accuracy",
+        trained.accuracy,
+        "",
+        {
+            RANDOM_TWIN: random.accuracy,
+            MAJORITY: trained.majority,
+            SHUFFLED: trained.shuffled,
+        },
+        trained.interval,
+        "amplitude: EnCodec 0.56 to 0.63, DiffRhythm-VAE 0.17 to 0.40, WavTokenizer 0.17 to 0.30",
+        tap,
+    )
+    return Judgement(
+        f"{tap}: amplitude is read {side} than from the same encoder under random weights.",
+        measured,
+        verdict,
+        "Amplitude must be read, and the intervals of trained and random weights must not meet; "
+        "else the architecture has that character without training.",
+        "PK-05",
+    )
+
+
 _UNTOLD = {
     "PK-01": ("what is read best cannot be told", "pitch: accuracy", MAJORITY),
     "PK-01b": ("features were not compared", "gain over untrained features", UNTRAINED),
+    "PK-05": ("the encoder's character cannot be told", "loudness: accuracy", RANDOM_TWIN),
     "PK-02": ("widths were not compared", "fall per step of width", UNTRAINED),
 }
 

@@ -17,7 +17,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.concept_claims import RANGES, UNTRAINED, Read, aligned, pitch_first, untold
+from auscult.analyses.concept_claims import (
+    RANGES,
+    UNTRAINED,
+    Read,
+    aligned,
+    of_its_own,
+    pitch_first,
+    untold,
+)
 from auscult.analyses.labelling import (
     PUBLISHED,
     Labelled,
@@ -327,21 +335,31 @@ def _agreements(
 def _judged(
     tap: str, readings: Mapping[Key, Reading], params: ConceptProbesParams
 ) -> list[Judgement]:
-    """PK-01 and PK-01b, from features where there are any, else from the response vectors."""
+    """PK-01 and PK-01b, from features where there are any, else from vectors; PK-05 of latents."""
     family = _settings(params)[0][0]
     seen = FEATURES if any(name == FEATURES for _, name, _ in readings) else RAW
     scores = {
-        concept: Read(
-            one.scores.values["accuracy"],
-            one.controls[MAJORITY]["accuracy"],
-            one.controls[SHUFFLED]["accuracy"],
-            readings[concept, UNTRAINED, family].scores.values["accuracy"]
-            if seen == FEATURES
-            else float("nan"),
-            one.scores.intervals["accuracy"],
-        )
-        for (concept, name, kind), one in readings.items()
+        concept: _as_read(readings, concept, seen, family)
+        for (concept, name, kind) in readings
         if name == seen and kind == family and concept in PUBLISHED
     }
     compared = [(FEATURES, concept, one) for concept, one in scores.items() if seen == FEATURES]
-    return [pitch_first(tap, seen, scores), aligned(tap, compared)]
+    found = [pitch_first(tap, seen, scores), aligned(tap, compared)]
+    pair = [("loudness", name, family) for name in (RAW, RANDOM_WEIGHTS)]
+    if tap.startswith("latent") and all(key in readings for key in pair):
+        own, twin = (_as_read(readings, *key) for key in pair)
+        found.append(of_its_own(tap, own, twin))
+    return found
+
+
+def _as_read(readings: Mapping[Key, Reading], concept: str, seen: str, family: str) -> Read:
+    """One reading as claims are judged by it."""
+    one = readings[concept, seen, family]
+    null = readings.get((concept, UNTRAINED, family)) if seen == FEATURES else None
+    return Read(
+        one.scores.values["accuracy"],
+        one.controls[MAJORITY]["accuracy"],
+        one.controls[SHUFFLED]["accuracy"],
+        null.scores.values["accuracy"] if null else float("nan"),
+        one.scores.intervals["accuracy"],
+    )

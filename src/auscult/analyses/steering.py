@@ -9,7 +9,6 @@ from pydantic import Field
 
 from auscult.analyses.base import (
     ANALYSES,
-    BASE,
     Analysis,
     Condition,
     Context,
@@ -17,20 +16,21 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, page, sample, untested
-from auscult.analyses.steering_audit import Answer, Audit, Quality, bands_of
+from auscult.analyses.reading import NOTHING_TO_MEASURE, page, untested
+from auscult.analyses.steering_audit import Answer, Audit, bands_of
+from auscult.analyses.steering_material import material_of
 from auscult.analyses.steering_page import blocks_of
+from auscult.analyses.steering_quality import Quality
 from auscult.analyses.steering_shown import Shown
 from auscult.analyses.steering_trials import Bench, estimators, pieces
 from auscult.blocks import Block
-from auscult.concepts.base import CONCEPTS, bin_edges
-from auscult.core.audio import Audio
+from auscult.concepts.base import CONCEPTS
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError, UnknownNameError
 from auscult.core.rng import named_rng
 from auscult.interventions.control import ControlProvenance, ControlVector, dictionary_digest
 from auscult.interventions.resynthesis import codec_of
-from auscult.interventions.ways import OF_FEATURES, WAYS, WORDS, Maker, Material, Sign, WayName
+from auscult.interventions.ways import OF_FEATURES, WAYS, WORDS, Maker, Sign, WayName
 from auscult.measures.concept_directions import shuffled_by_recording
 from auscult.measures.embedding import usual_embedders
 from auscult.models.weights import weights_digest
@@ -181,7 +181,9 @@ def _audit(context: Context, params: SteeringParams, tap: str) -> Audit:
     corpus = pieces(context, "train", params.n_corpus, skip=len(calibration))
     whole = Bench(context, tap, [*calibration, *corpus], measuring)
     quality = Quality(usual_embedders(), model.sample_rate, corpus)
-    material = _material(context, params, tap)
+    speaks = any(way in OF_FEATURES for way in params.ways)
+    material = material_of(context, tap, params.concepts, params.most_vectors, params.dictionary)
+    material = material if speaks else replace(material, dictionary=None)
     told = ControlProvenance(
         model=model.name,
         weights=weights_digest(model.module),
@@ -217,33 +219,6 @@ def _doses(params: SteeringParams) -> dict[WayName, tuple[float, ...]]:
     doses["published"] = doses["published-kept"] = params.published_strengths
     doses["feature"] = params.feature_strengths
     return doses
-
-
-def _material(context: Context, params: SteeringParams, tap: str) -> Material:
-    """Training vectors with the labels of each concept in the same frames."""
-    drawn = sample(context.store(tap, BASE, "train"), params.most_vectors)
-    labelers = [CONCEPTS.get(name)() for name in params.concepts]
-    rate, time = context.model().sample_rate, context.time(tap)
-    labels = np.full((len(drawn.values), len(labelers)), np.nan)
-    for clip_id in np.unique(drawn.clip_ids):
-        rows = np.flatnonzero(drawn.clip_ids == clip_id)
-        waveform = context.sound(str(clip_id)).waveform
-        audio = Audio(np.ascontiguousarray(waveform[None], dtype=np.float32), rate)
-        for column, labeler in enumerate(labelers):
-            values = labeler.label(audio, time).values
-            inside = drawn.frames[rows] < len(values)
-            labels[rows[inside], column] = values[drawn.frames[rows[inside]]]
-    names = context.dictionary_names("responses")
-    dictionary = None
-    if names and any(way in OF_FEATURES for way in params.ways):
-        if params.dictionary is not None and params.dictionary not in names:
-            raise UnknownNameError("dictionary of responses", params.dictionary, names)
-        dictionary = context.dictionaries(params.dictionary or names[0], tap)[0]
-    edges = tuple(
-        np.array(own) if (own := getattr(one, "edges", ())) else bin_edges(labels[:, i], one.n_bins)
-        for i, one in enumerate(labelers)
-    )
-    return Material(drawn.values, labels, params.concepts, edges, drawn.recording_ids, dictionary)
 
 
 def _answers(context: Context, params: SteeringParams, audit: Audit) -> list[Answer]:

@@ -115,7 +115,10 @@ def pyin(samples: Float[np.ndarray, " time"], sample_rate: int) -> PitchTrack:
 def crepe(samples: Float[np.ndarray, " time"], sample_rate: int) -> PitchTrack:
     """CREPE (Kim et al. 2018) through torchcrepe, as published recipes label: 50 to 2,006 Hz.
 
-    The full model, Viterbi decoding, 10 ms. Confidence is its periodicity.
+    The full model, Viterbi decoding, 10 ms. Confidence is its periodicity. Some six seconds of
+    processor time for one of sound. Tried with torchcrepe 0.0.24 and without torchaudio: stacks of
+    harmonics from 110 to 880 Hz are heard 6 to 8 cents high, with a confidence of 0.94 and more; on
+    noisy speech it stays below the usual bar of 0.5 where SwiftF0 hears a voice.
     """
     import torch
 

@@ -1,0 +1,63 @@
+"""``auscult init steering``: only for models that can turn what is moved back into sound."""
+
+import pytest
+from typer.testing import CliRunner
+
+from auscult.cli import app
+from auscult.core.errors import ConfigError
+from auscult.experiment.spec import read_spec
+from auscult.experiment.start import Start, write_start
+
+NETWORK = """
+import torch
+from torch import nn
+
+
+class Halves(nn.Module):
+    sample_rate = 8000
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Conv1d(1, 4, 8, 8)
+
+    def there(self, x):
+        return self.body(x)
+
+    def back(self, z):
+        return z.repeat_interleave(8, -1).mean(1, keepdim=True)
+
+    def forward(self, x):
+        return self.there(x)
+
+
+def build():
+    return Halves()
+"""
+
+
+def test_a_codec_gets_a_spec_that_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init", "steering", "--model", "mini-encodec"])
+    assert done.exit_code == 0, done.output
+    assert [one["type"] for one in read_spec(tmp_path / "steering.toml").analyses] == ["steering"]
+
+
+def test_a_model_without_a_codec_is_refused_in_a_sentence_and_nothing_is_written(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init", "steering", "--model", "toy-samplecnn"])
+    assert done.exit_code == 2
+    assert "cannot turn its activations back into sound" in done.output.replace("\n", " ")
+    assert "mini-encodec" in done.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_ones_own_is_let_through_once_its_codec_is_named(tmp_path):
+    (tmp_path / "own.py").write_text(NETWORK)
+    own = f"{tmp_path / 'own.py'}:build"
+    with pytest.raises(ConfigError, match=r"model\.encode"):
+        write_start(Start("steering", own), tmp_path, force=False)
+    named = ("model.encode=there", "model.decode=back")
+    path = write_start(Start("steering", own, assignments=named), tmp_path, force=False)
+    assert 'encode = "there"' in path.read_text()
