@@ -27,6 +27,7 @@ HEAR_ALONE = {
     "representability",
     "representations",
     "selectivity",
+    "code-norm",
     "steering",
     "tiling",
     "trajectories",
