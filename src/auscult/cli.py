@@ -31,7 +31,7 @@ def init(
     study: Annotated[
         str,
         typer.Argument(
-            help="first-layer, dictionaries, architecture, concepts, neurons, or a name."
+            help="first-layer, dictionaries, architecture, concepts, neurons, steering, or a name."
         ),
     ],
     model: Annotated[

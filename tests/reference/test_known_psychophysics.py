@@ -54,7 +54,7 @@ def share(result, sweep):
     return next(one.measurement for one in result.judgements if one.measurement.name == name)
 
 
-@pytest.mark.parametrize(("unit", "hz"), zip(PITCHES, Planted().pitch_hz, strict=True))
+@pytest.mark.parametrize(("unit", "hz"), list(zip(PITCHES, Planted().pitch_hz, strict=True)))
 def test_the_best_pitch_is_the_planted_one(found, unit, hz):
     steps = found.arrays["units/pitch/steps"]
     said = steps[curve(found, "pitch", unit).argmax()]

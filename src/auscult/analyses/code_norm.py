@@ -1,6 +1,6 @@
 """What the fixed length of a code is good for when latents are steered."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -99,7 +99,7 @@ class CodeNorm(Analysis):
                 ["steps as long", "random directions"], "no published ablation",
             )  # fmt: skip
             return Result((told.measurement,), judgements=(told,))
-        judged = trial.judged(rows)
+        judged = judge(rows, tap)
         facts = {
             "tap": tap,
             "l0": trial.l0,
@@ -123,7 +123,7 @@ _HOW_TO_READ = (
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     """What one rule does at one strength.
 
     Attributes:
@@ -183,7 +183,7 @@ class _Trial:
     def _rng(self, *names: str) -> np.random.Generator:
         return named_rng(self.context.seed, "code-norm", self.tap, *names)
 
-    def rows(self) -> list[_Row]:
+    def rows(self) -> list[Row]:
         """Every rule at every strength, then random directions at the largest."""
         vectors = {rule: self._vectors(rule) for rule in self.materials}
         drawn = {rule: self._drawn(rule, vectors[rule][0]) for rule in self.materials}
@@ -243,10 +243,10 @@ class _Trial:
         random: bool,
         vectors: list[ControlVector],
         floor: Float[np.ndarray, " half"],
-    ) -> _Row:
+    ) -> Row:
         scores = [self._scores(self.bench.sounds(control(one, strength))) for one in vectors]
         step = float(np.mean([self._step(rule, one, strength) for one in vectors]))
-        return _Row(rule, strength, random, np.mean(scores, 0) - floor, step)
+        return Row(rule, strength, random, np.mean(scores, 0) - floor, step)
 
     def _step(self, rule: str, vector: ControlVector, strength: float) -> float:
         """Root mean square move of training vectors against strength 0, in their spread."""
@@ -258,36 +258,40 @@ class _Trial:
             still = Splice(SpliceParams(), _spoken(material))(values, time)
         return float((moved - still).square().sum(-1).mean().sqrt()) / material.spread
 
-    def judged(self, rows: list[_Row]) -> Judgement:
-        """PK-06, at the largest strength."""
-        largest = max(self.params.strengths)
-        at = {(one.rule, one.random): one for one in rows if one.strength == largest}
-        apart = at[PLAIN, False].added - at[NORM, False].added
-        as_long = at[MATCHED, False].added - at[NORM, False].added
-        random = at[PLAIN, True].added - at[NORM, True].added
-        low, high = (float(x) for x in np.quantile(apart, [0.025, 0.975]))
-        still = float(np.quantile(as_long, 0.025))
-        verdict: Verdict = "does not hold"
-        if low > 0:
-            verdict = "holds" if still > 0 else "explained by control"
-        measured = Measurement(
-            f"distance that steering at strength {largest:g} adds, without norm minus with it",
-            float(apart.mean()),
-            "bounds",
-            {"the same, steps as long": float(as_long.mean()), "random directions": random.mean()},
-            (low, high),
-            "RMSNorm prevents out-of-distribution artefacts, no ablation (arXiv 2510.23802)",
-            self.tap,
-        )
-        return Judgement(
-            f"{self.tap}: without RMSNorm steering at {largest:g} adds {apart.mean():.2f} more of "
-            f"what chance reaches, and {as_long.mean():.2f} more when latents move as far.",
-            measured,
-            verdict,
-            "The distance must be larger without the norm, with the whole interval over halves of "
-            "the clips, and still when steps are as long; else the norm only shortens steps.",
-            _CLAIM,
-        )
+
+def judge(rows: Sequence[Row], tap: str) -> Judgement:
+    """PK-06, at the largest strength of some rows."""
+    largest = max(one.strength for one in rows)
+    at = {(one.rule, one.random): one for one in rows if one.strength == largest}
+    apart = at[PLAIN, False].added - at[NORM, False].added
+    as_long = at[MATCHED, False].added - at[NORM, False].added
+    random = at[PLAIN, True].added - at[NORM, True].added
+    low, high = (float(x) for x in np.quantile(apart, [0.025, 0.975]))
+    still = float(np.quantile(as_long, 0.025))
+    verdict: Verdict = "does not hold"
+    if low > 0:
+        verdict = "holds" if still > 0 else "explained by control"
+    measured = Measurement(
+        f"distance that steering at strength {largest:g} adds, without norm minus with it",
+        float(apart.mean()),
+        "bounds",
+        {
+            "the same, steps as long": float(as_long.mean()),
+            "random directions": float(random.mean()),
+        },
+        (low, high),
+        "RMSNorm prevents out-of-distribution artefacts, no ablation (arXiv 2510.23802)",
+        tap,
+    )
+    return Judgement(
+        f"{tap}: without RMSNorm steering at {largest:g} adds {apart.mean():.2f} more of "
+        f"what chance reaches, and {as_long.mean():.2f} more when latents move as far.",
+        measured,
+        verdict,
+        "The distance must be larger without the norm, with the whole interval over halves of "
+        "the clips, and still when steps are as long; else the norm only shortens steps.",
+        _CLAIM,
+    )
 
 
 def _of_type(context: Context, kind: str) -> str:
