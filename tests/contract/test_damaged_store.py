@@ -19,6 +19,7 @@ HEAR_ALONE = {
     "compositionality",
     "filters",
     "gabor-latents",
+    "generation",
     "neuron-ablation",
     "neuron-contrast",
     "neuron-sharing",

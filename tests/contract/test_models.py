@@ -248,6 +248,11 @@ class TestMiniEncodec(ModelContract):
     verified = ("conv.0", "lstm", "decoder.up.0")
 
 
+class TestMiniFlow(ModelContract):
+    section: ClassVar = {"type": "mini-flow"}
+    verified = ("conv.0", "lstm")
+
+
 class TestPython(ModelContract):
     section = FAMILIES["python"]
 

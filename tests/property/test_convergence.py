@@ -139,6 +139,6 @@ def test_what_is_like_training_is_familiar_and_noise_in_unused_directions_is_not
     plane = rng.standard_normal((2, 6))
     vectors = rng.standard_normal((4000, 2)) @ plane
     known = Familiarity.of(vectors[:2000], vectors[2000:3000])
-    assert known.strange(vectors[3000:]) == pytest.approx(1 - LEVEL, abs=0.02)
+    assert known.strange(vectors[3000:]) == pytest.approx(1 - LEVEL, abs=0.03)
     off_plane = vectors[3000:] + 0.5 * rng.standard_normal((1000, 6))
     assert known.strange(off_plane) > 0.9

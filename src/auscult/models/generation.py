@@ -30,7 +30,7 @@ class Prompt:
 
     name: str
     text: str = ""
-    wishes: Mapping[str, str | float] = field(default_factory=dict)
+    wishes: Mapping[str, str | int | float] = field(default_factory=dict)
     seed: int = 0
 
 
@@ -103,6 +103,6 @@ class Generator:
     n_frames: int
     generate: Callable[[Sequence[Prompt], Watch | None], Tensor]
     rows: tuple[Row, ...] = ("conditional",)
-    wishes: Mapping[str, tuple[str | float, ...]] = field(default_factory=dict)
+    wishes: Mapping[str, tuple[str | int | float, ...]] = field(default_factory=dict)
     taps: tuple[Tap, ...] = ()
     times: Mapping[str, TimeBase] = field(default_factory=dict)

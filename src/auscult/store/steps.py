@@ -27,9 +27,9 @@ def step_clip(prompt: Prompt, seen: Seen) -> str:
     return f"{prompt.name}#{seen.step:04d}{row}"
 
 
-def step_labels(prompt: Prompt, seen: Seen) -> dict[str, str | float]:
+def step_labels(prompt: Prompt, seen: Seen) -> dict[str, str | int | float]:
     """What is known of it: where generation stood, and what was wished for."""
-    told: dict[str, str | float] = {
+    told: dict[str, str | int | float] = {
         "step": float(seen.step),
         "progress": seen.progress,
         "row": seen.row or "joint",

@@ -16,18 +16,19 @@ from auscult.models.generation import Generator, Prompt, Step, Watch
 
 RATE, HOP, N_FRAMES, N_STEPS = 16_000, 320, 40, 20
 WINDOW = 1024
-HIGH_HZ = 4_000.0
+PARTIAL = 11
+EDGE_HZ = 1_200
 CONCEPTS = ("pitch", "centroid", "loudness")
 """What the channels of a latent frame are, in order."""
 
-_LOW, _HIGH = (50.0, -18.0, -34.0), (74.0, -6.0, -14.0)
-"""Range of pitch (MIDI), of the high tone against the low one (dB), and of level (dB)."""
+_LOW, _HIGH = (55.0, -18.0, -34.0), (75.0, -6.0, -14.0)
+"""Range of pitch (MIDI), of the partial against the tone (dB), and of level (dB)."""
 
 Course = Literal["planted", "straight"]
 
 
 class Notes(nn.Module):
-    """Two tones: latents are their pitch, the level of the high one, and the level of both.
+    """A tone with one high partial: latents are its pitch, the partial's level, and the level.
 
     Each channel runs from -1 to 1 over its range. Decoding synthesises; encoding measures what was
     synthesised, so that latents of decoded latents are those latents, but at the ends of a clip.
@@ -44,15 +45,14 @@ class Notes(nn.Module):
         return measured
 
     def decode(self, latents: Float[Tensor, "batch 3 frame"]) -> Float[Tensor, "batch 1 time"]:
-        """A low tone whose phase runs on from frame to frame, and a high one."""
+        """A tone whose phase runs on from frame to frame, and its partial."""
         fine = nn.functional.interpolate(latents, size=latents.shape[2] * HOP, mode="linear")
         pitch, balance, level = _in_units(fine.clamp(-1.3, 1.3)).unbind(1)
         hz = 440 * 2 ** ((pitch - 69) / 12)
         phase = 2 * math.pi * torch.cumsum(hz / RATE, -1)
         ratio = 10 ** (balance / 20)
         size = 10 ** (level / 20) * (2 / (1 + ratio.square())).sqrt()
-        high = torch.sin(2 * math.pi * HIGH_HZ / RATE * torch.arange(fine.shape[2]))
-        return (size * (phase.sin() + ratio * high))[:, None]
+        return (size * (phase.sin() + ratio * (PARTIAL * phase).sin()))[:, None]
 
 
 class Measure(nn.Module):
@@ -63,7 +63,7 @@ class Measure(nn.Module):
         padded = nn.functional.pad(waveform[:, 0], ((WINDOW - HOP) // 2, (WINDOW - HOP) // 2))
         frames = padded.unfold(1, WINDOW, HOP) * torch.hann_window(WINDOW)
         power = torch.fft.rfft(frames, 4 * WINDOW).abs().square()
-        edge = round(2_000 / RATE * 4 * WINDOW)
+        edge = round(EDGE_HZ / RATE * 4 * WINDOW)
         low = power[..., 1:edge].sum(-1) + 1e-9
         high = power[..., edge:].sum(-1) + 1e-9
         # Of a windowed tone the powers sum to n · Σ w² · a² / 4 on this side of the spectrum.
@@ -173,10 +173,13 @@ def straight() -> PlantedGenerator:
 
 
 def note_sounds(n: int, seed: int = 0) -> Float[np.ndarray, "n time"]:
-    """Sounds of such notes, for probes to be trained on: each moves between two."""
+    """Sounds for probes to be trained on: all three channels wander, each on its own."""
     notes, waves = Notes(), []
     for place in range(n):
-        first, last = _ends(seed * 100_003 + place + 1_000_000)
-        share = torch.linspace(0, 1, N_FRAMES)
-        waves.append(notes.decode(torch.lerp(first, last, share)[None])[0, 0])
+        rng = named_rng(seed, "note sounds", place)
+        turns, phase = rng.uniform(0.3, 1.5, (3, 1)), rng.uniform(0, 1, (3, 1))
+        at = turns * np.arange(N_FRAMES) / N_FRAMES + phase
+        # A triangle visits all of its range alike.
+        wandering = 0.98 * (4 * np.abs(at % 1 - 0.5) - 1)
+        waves.append(notes.decode(torch.from_numpy(wandering).float()[None])[0, 0])
     return np.asarray(torch.stack(waves).numpy())

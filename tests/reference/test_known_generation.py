@@ -1,0 +1,103 @@
+"""A generator whose concepts settle at planted steps: each is found, and nothing in the null."""
+
+from pathlib import Path
+
+import pytest
+
+from auscult.analyses.base import Result
+from auscult.core.rng import seed_of
+from auscult.testing.planted_generation import N_STEPS, RATE, note_sounds
+from auscult.testing.studies import answer
+
+PLANTED = {"pitch": 6, "centroid": 11, "loudness": 16}
+PITCH = {"type": "pitch", "estimator": "yin", "unvoiced": "left out"}
+THRESHOLD = 0.75
+"""A jump of one channel moves probes of the others a few percent: they are linear, and the latents
+are three numbers. The planted steps are sharp, so any threshold above that finds them."""
+
+
+def spec(folder: Path, factory: str) -> dict:
+    import soundfile
+
+    sounds = folder / "sounds"
+    sounds.mkdir()
+    for place, wave in enumerate(note_sounds(70)):
+        soundfile.write(sounds / f"{place:03d}.wav", wave, RATE, subtype="PCM_24")
+    return {
+        "name": "planted generation",
+        "model": {
+            "type": "python",
+            "path": "auscult.testing.planted_generation",
+            "factory": factory,
+            "encode": "encode",
+            "decode": "decode",
+        },
+        "sounds": {"type": "folder", "path": str(sounds), "split": {"train": 0.6, "test": 0.4}},
+        "record": {"taps": ["latent"]},
+    }
+
+
+def study(folder: Path, factory: str) -> Result:
+    return answer(
+        spec(folder, factory),
+        folder,
+        "generation",
+        concepts=[PITCH, "centroid", "loudness"],
+        n_prompts=24,
+        n_listened=N_STEPS + 1,
+        n_shown=2,
+        most_vectors=1600,
+        threshold=THRESHOLD,
+    )
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory) -> Result:
+    return study(tmp_path_factory.mktemp("planted"), "PlantedGenerator")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory) -> Result:
+    return study(tmp_path_factory.mktemp("straight"), "straight")
+
+
+@pytest.mark.parametrize("place", ["states", "estimates", "heard"])
+@pytest.mark.parametrize("concept", sorted(PLANTED))
+def test_every_planted_step_is_found_within_one(planted, place, concept):
+    row = next(
+        one
+        for one in planted.facts["settled"]
+        if (one["place"], one["concept"]) == (place, concept)
+    )
+    assert row["n"] >= 20
+    assert abs(row["step"] - PLANTED[concept]) <= 1
+
+
+def test_the_order_is_significant_beyond_the_straight_line_and_the_claim_holds(planted):
+    order = [one for one in planted.facts["order"] if one["place"] == "states"]
+    assert {(one["first"], one["then"]) for one in order} == {
+        ("pitch", "centroid"), ("centroid", "loudness"), ("pitch", "loudness"),
+    }  # fmt: skip
+    assert all(one["beyond"] for one in order)
+    (claim,) = (one for one in planted.judgements if one.claim == "PK-04")
+    assert claim.verdict == "holds"
+    assert claim.measurement.value == pytest.approx(10, abs=1)
+
+
+def test_nothing_is_found_where_all_moves_on_the_straight_line(straight):
+    assert not any(one["beyond"] for one in straight.facts["order"])
+    (claim,) = (one for one in straight.judgements if one.claim == "PK-04")
+    assert claim.verdict != "holds"
+
+
+def test_probes_of_estimates_agree_with_ears_beyond_shuffled_prompts(planted):
+    agreeing = [one for one in planted.measurements if "correlation" in one.name]
+    assert len(agreeing) == len(PLANTED)
+    for one in agreeing:
+        assert one.value > 0.8
+        assert abs(one.controls["prompts shuffled"]) < 0.5
+
+
+def test_every_step_of_the_first_prompts_can_be_heard(planted):
+    assert len(planted.sounds) == 2 * (N_STEPS + 1)
+    assert seed_of(0, "prompt", 0) != seed_of(0, "prompt", 1)
