@@ -1,5 +1,6 @@
 """DiffRhythm from a checkout, with a stand-in for it that has its names and signatures."""
 
+import json
 import sys
 from itertools import pairwise
 from types import ModuleType
@@ -205,6 +206,10 @@ def test_weights_that_do_not_fit_are_listed(files, tmp_path):
     again = build(files, checkpoint=str(old)).module.transformer
     pairs = zip(again.state_dict().values(), made.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+    wide = {"model_type": "diffrhythm", "model": {**SIZES, "mel_dim": 6}}
+    (tmp_path / "wide.json").write_text(json.dumps(wide))
+    with pytest.raises(CheckpointError, match="latents of 4 channels, the network makes 6"):
+        build(files, weights="random", config=str(tmp_path / "wide.json"))
     with pytest.raises(CheckpointError, match="no file"):
         build(files, checkpoint=str(tmp_path / "nowhere.pt"))
 

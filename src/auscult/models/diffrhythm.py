@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from auscult.core.config import Config
-from auscult.core.errors import ConfigError
+from auscult.core.errors import CheckpointError, ConfigError
 from auscult.core.timebase import TimeBase
 from auscult.models.base import MODELS, AudioModel, Method, Side, Tap, Weights
 from auscult.models.diffrhythm_checkout import load_network
@@ -67,11 +67,17 @@ class DiffRhythm(AudioModel):
         """Hub name or folder of the model that turns words into a style."""
 
     def __init__(
-        self, network: nn.Module, oobleck: Oobleck, params: "DiffRhythm.Params", weights: Weights
+        self,
+        network: nn.Module,
+        d_latent: int,
+        oobleck: Oobleck,
+        params: "DiffRhythm.Params",
+        weights: Weights,
     ) -> None:
         self.params = params
         self.name = "diffrhythm"
         self.weights = weights
+        self.d_latent = d_latent
         self.oobleck = oobleck
         self.module = Parts()
         self.module.add_module("transformer", network)
@@ -111,13 +117,16 @@ class DiffRhythm(AudioModel):
         )
         where = Oobleck.Params(checkpoint=params.vae, subfolder=None, trusted=params.trusted)
         oobleck = Oobleck.build(where, "random" if weights == "random" else "trained", seed)
-        model = cls(network, oobleck, params, weights)
-        model.d_latent = d_latent
+        width = getattr(oobleck.module.config, "decoder_input_channels", d_latent)
+        if width != d_latent:
+            raise CheckpointError(
+                f"the autoencoder {params.vae} has latents of {width} channels, the network makes "
+                f"{d_latent}"
+            )
+        model = cls(network, d_latent, oobleck, params, weights)
         if weights == "shuffled":
             shuffle_weights(model.module, seed)
         return model
-
-    d_latent: int = 0
 
     def forward(self, waveform: Float[Tensor, "batch channel time"]) -> Any:
         """Encode; returns the means."""
@@ -175,7 +184,10 @@ class DiffRhythm(AudioModel):
         return {name: value.to(device) for name, value in given.items()}
 
     def _follow(
-        self, state: Float[Tensor, "prompt frame d_latent"], given: dict[str, Tensor], watch: Any
+        self,
+        state: Float[Tensor, "prompt frame d_latent"],
+        given: dict[str, Tensor],
+        watch: Watch | None,
     ) -> Float[Tensor, "prompt d_latent frame"]:
         """Euler's steps along the flow, each seen before and after the network."""
         n_steps = self.params.n_states - 1
