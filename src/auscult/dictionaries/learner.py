@@ -254,4 +254,5 @@ class Learner:
             self._log.close()
         self._adam.release()
         for coder in self._coders():
+            coder.bf16 = False
             coder.scratch.clear()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 from pydantic import NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor
@@ -26,7 +27,6 @@ from auscult.dictionaries.linear import (
 from auscult.dictionaries.selection import (
     auxiliary_term,
     keep_top,
-    keep_top_fast,
     sparse_gradient,
     top_acts,
 )
@@ -92,10 +92,13 @@ class TopKDictionary(Dictionary):
 
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``z``."""
-        pre = self.linear.pre_activations(vectors)
-        if pre.requires_grad:
-            return keep_top(pre, self.params.k, self.params.signed)
-        return keep_top_fast(pre, self.params.k, self.params.signed)
+        k, signed = self.params.k, self.params.signed
+        weights = (vectors, *self.linear.parameters())
+        if torch.is_grad_enabled() and any(each.requires_grad for each in weights):
+            return keep_top(self.linear.pre_activations(vectors), k, signed)
+        kept = top_acts(self.linear, vectors - self.linear.decoder_bias, k, signed)
+        acts = vectors.new_zeros(len(vectors), self.n_features)
+        return acts.scatter_(1, kept.features.view(-1, k), kept.values.view(-1, k))
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
         """``v̂``."""
