@@ -14,8 +14,8 @@ from auscult.core.errors import ConfigError, WidthError
 from auscult.dictionaries.greedy import matching_pursuit
 from auscult.dictionaries.metrics import evaluate
 from auscult.dictionaries.pca import PcaDictionary
-from auscult.dictionaries.spectrum import effective_dimension, principal_directions
 from auscult.dictionaries.selection import keep_top, top_acts
+from auscult.dictionaries.spectrum import effective_dimension, principal_directions
 from auscult.measures.matching import chance_cosine, match_atoms, matched_cosine, top_cosine
 from auscult.store.source import ArraySource
 from tests.known_dictionaries import dense, untouched

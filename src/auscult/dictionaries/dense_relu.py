@@ -34,7 +34,7 @@ class DenseRelu:
             unit: Of prices; 0 where nothing has a price.
         """
         self._step = DenseStep(linear, centred, goal, unit or 1.0 / len(centred))
-        self._pieces = list(pieces(*centred.shape[:1], len(prices)))
+        self._pieces = list(pieces(len(centred), len(prices)))
         self._prices = prices.to(self._step.dtype)
 
     def _begin(self, start: int, stop: int) -> tuple[Tensor, Tensor]:

@@ -125,7 +125,7 @@ class LinearCoder(nn.Module):
     def pre_activations(
         self, vectors: Float[Tensor, "n d_in"], *, rectified: bool = False
     ) -> Float[Tensor, "n n_features"]:
-        """``p`` of every feature, or ``relu(p)``; the caller may overwrite it where it is a leaf."""
+        """``p`` of every feature, or ``relu(p)``."""
         centred = vectors - self.decoder_bias
         weights = (centred, self.encoder, self.encoder_bias)
         if torch.is_grad_enabled() and any(each.requires_grad for each in weights):

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from auscult.dictionaries.linear import LinearCoder, Scratch, gradient_of, squared_error
+from auscult.dictionaries.linear import LinearCoder, gradient_of, squared_error
 from auscult.dictionaries.sparse_acts import (
     BLOCK_FLOATS,
     SparseActs,

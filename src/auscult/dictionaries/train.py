@@ -28,7 +28,7 @@ from auscult.dictionaries.checkpoint import Checkpoint, read_checkpoint, write_c
 from auscult.dictionaries.joined import JoinedSource
 from auscult.dictionaries.learner import Conduct, ExtraLosses, Learner
 from auscult.dictionaries.products import Bf16, reads_bf16
-from auscult.dictionaries.side_by_side import side_by_side
+from auscult.dictionaries.side_by_side import Preprocessed, side_by_side
 from auscult.dictionaries.span import may_turn, span_of, within
 from auscult.store.source import VectorSource
 
@@ -208,6 +208,7 @@ def _loop(
         # What a caller adds to a loss may share a model between dictionaries: then one by one.
         apart = any(job.extra_losses for job in jobs) or learners[0].device.type != "cpu"
         together = stack.enter_context(side_by_side(1 if apart else len(learners)))
+        preprocessed = Preprocessed([job.dictionary for job in jobs])
         interrupted = stack.enter_context(_interrupt_deferred())
         batches = stack.enter_context(closing(_batches(joined, settings, done)))
         for step in range(done, settings.steps):
@@ -216,7 +217,13 @@ def _loop(
             x, target = batch[:, :d_in], batch[:, d_in:] if joined.d_in > d_in else None
             last = step + 1 == settings.steps
             lr = learning_rate(settings, step)
-            together([partial(learner.step, step, x, target, lr) for learner in learners])
+            known = preprocessed(x) if target is None else [None] * len(learners)
+            together(
+                [
+                    partial(learner.step, step, x, target, lr, vectors)
+                    for learner, vectors in zip(learners, known, strict=True)
+                ]
+            )
             for learner in learners:
                 if last or (step + 1) % settings.log_every == 0:
                     learner.write_line()
