@@ -136,7 +136,9 @@ class Learner:
         """
         dictionary = self._dictionary
         rise = min(1.0, (step + 1) / max(1, self._conduct.sparsity_warm_up))
-        dictionary.sparsity = rise * math.exp(float(self._steering))
+        sparsity = rise * math.exp(float(self._steering))
+        if dictionary.sparsity != sparsity:  # telling a module costs as much as a small product
+            dictionary.sparsity = sparsity
         objective = self._differentiated(x, target, vectors)
         losses = {name: float(term.detach()) for name, term in objective.terms.items()}
         if self._extra_losses is not None:

@@ -165,7 +165,7 @@ def train(
     learners = [job for job in jobs if job.dictionary.trainable]
     if learners:
         joined = source if targets is None else JoinedSource([source, targets])
-        spans = [_span(job, joined, settings) for job in learners]
+        spans = _spans(learners, joined, settings)
         _loop(learners, source, joined, settings, folder, on_progress, spans)
     for job in jobs:
         job.dictionary.requires_grad_(False).eval()
@@ -240,9 +240,8 @@ def _loop(
 def _keep_memory() -> None:
     """Let the C library keep what is freed of up to 32 MB, and not hand it back to the system.
 
-    Else the system clears the temporaries of every step anew, which took a tenth of it. glibc keeps
-    as much as the largest piece that it saw come and go, and has an upper bound of 32 MB; to others
-    this means nothing.
+    Else the system clears the temporaries of every step anew, page by page. glibc keeps as much as
+    the largest piece that it saw come and go, up to a bound of 32 MB; to others this means nothing.
     """
     torch.empty(31 << 20, dtype=torch.uint8)
 
@@ -338,12 +337,22 @@ def _check_sparsity(jobs: Sequence[TrainingJob], settings: TrainSettings) -> Non
             )
 
 
-def _span(job: TrainingJob, source: VectorSource, settings: TrainSettings) -> Span:
-    """The subspace in which it is trained; a loss from elsewhere knows the whole space only."""
-    turns = may_turn(job.dictionary) and job.extra_losses is None
-    if not settings.rotate or not turns or source.d_in != job.dictionary.d_in:
-        return None
-    return span_of(source.statistics, centred=job.dictionary.params.centre)
+def _spans(
+    jobs: Sequence[TrainingJob], source: VectorSource, settings: TrainSettings
+) -> list[Span]:
+    """The subspace in which each is trained; a loss from elsewhere knows the whole space only."""
+    known: dict[bool, Span] = {}
+    found: list[Span] = []
+    for job in jobs:
+        dictionary, centred = job.dictionary, bool(job.dictionary.params.centre)
+        turns = settings.rotate and job.extra_losses is None and source.d_in == dictionary.d_in
+        if not turns or not may_turn(dictionary):
+            found.append(None)
+            continue
+        if centred not in known:
+            known[centred] = span_of(source.statistics, centred=centred)
+        found.append(known[centred])
+    return found
 
 
 def _reads_bf16(dictionary: Dictionary, settings: TrainSettings) -> bool:
