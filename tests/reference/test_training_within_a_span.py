@@ -128,7 +128,7 @@ def test_frozen_weights_are_not_turned():
 
 
 @pytest.mark.parametrize("section", [{"type": "relu"}, {"type": "topk", "k": 3}], ids=str)
-def test_what_was_trained_lies_in_the_span_and_is_as_good(section, tmp_path):
+def test_what_was_trained_lies_in_the_span_and_is_about_as_good(section, tmp_path):
     values = flat_vectors()
     source = ArraySource(values)
     fvu = {}
@@ -142,8 +142,9 @@ def test_what_was_trained_lies_in_the_span_and_is_as_good(section, tmp_path):
         rows = torch.from_numpy(span_of(source.statistics, centred=True)).float()
         across = trained.atoms - trained.atoms @ rows.T @ rows
         assert (float(across.abs().max()) < 1e-5) is rotate
-    assert fvu[True] <= 1.01 * fvu[False]
-    assert fvu[True] < 0.2
+    # Another start is another local optimum: as good, give or take.
+    assert fvu[True] < 1.3 * fvu[False]
+    assert fvu[True] < 0.15
 
 
 class Stopped(Exception):

@@ -126,19 +126,20 @@ class LinearCoder(nn.Module):
         self, vectors: Float[Tensor, "n d_in"], *, rectified: bool = False
     ) -> Float[Tensor, "n n_features"]:
         """``p`` of every feature, or ``relu(p)``."""
-        centred = vectors - self.decoder_bias
-        weights = (centred, self.encoder, self.encoder_bias)
+        weights = (vectors, *self.parameters())
         if torch.is_grad_enabled() and any(each.requires_grad for each in weights):
+            centred = vectors - self.decoder_bias
             pre = torch.addmm(self.encoder_bias, centred, self.encoder.T)
             return pre.relu() if rectified else pre
-        dtype = self.operands(centred)
-        encoder, bias = self.encoder.detach().to(dtype), self.encoder_bias.detach().to(dtype)
-        if dtype == centred.dtype:
-            return affine_product(centred, encoder, bias, rectified=rectified)
-        out = torch.empty(len(centred), len(bias), dtype=centred.dtype, device=centred.device)
+        dtype, encoder = self.operands(vectors), self.encoder.detach()
+        # One pass over the vectors less: b_d goes into the bias behind the product.
+        bias = (self.encoder_bias.detach() - encoder @ self.decoder_bias.detach()).to(dtype)
+        if dtype == vectors.dtype:
+            return affine_product(vectors, encoder, bias, rectified=rectified)
+        out, lowered = vectors.new_empty(len(vectors), len(bias)), encoder.to(dtype)
         for start, stop in pieces(*out.shape):
-            x = centred[start:stop].to(dtype)
-            out[start:stop].copy_(affine_product(x, encoder, bias, rectified=rectified))
+            x = vectors[start:stop].to(dtype)
+            out[start:stop].copy_(affine_product(x, lowered, bias, rectified=rectified))
         return out
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:

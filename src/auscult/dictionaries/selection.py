@@ -18,6 +18,13 @@ from auscult.dictionaries.sparse_acts import (
 )
 
 
+ENCODER_START = 3**-0.5
+"""Length of an encoder's rows at the start, beside unit atoms, as in sparsify.
+
+Atoms that are on together overlap: with rows of unit length they rebuild too much at first, and
+after 40 steps of the workload q3 the FVU was 0.526, not 0.495."""
+
+
 @dataclass(frozen=True)
 class SparseGradient:
     """What :func:`sparse_gradient` computed beside the gradient.

@@ -25,6 +25,7 @@ from auscult.dictionaries.linear import (
     squared_error,
 )
 from auscult.dictionaries.selection import (
+    ENCODER_START,
     auxiliary_term,
     keep_top,
     sparse_gradient,
@@ -77,8 +78,9 @@ class TopKDictionary(Dictionary):
         self.linear = LinearCoder(d_in, self.n_features, params.frozen)
 
     def initialise(self, rng: np.random.Generator) -> None:
-        """Random unit atoms, the encoder their copy."""
-        self.linear.initialise(rng)
+        """Random unit atoms, the encoder a shorter copy; one that stays as it is, their copy."""
+        frozen = self.params.frozen == "encoder"
+        self.linear.initialise(rng, encoder_scale=1.0 if frozen else ENCODER_START)
 
     @property
     def atoms(self) -> Float[Tensor, "n_features d_in"]:
