@@ -186,15 +186,7 @@ def _loop(
     identity = _identity(jobs, joined, settings, spans)
     before = read_checkpoint(folder, identity)
     done = before.step if before else 0
-    conduct = Conduct(
-        clip_norm=settings.clip_norm,
-        dead_after=settings.dead_after or joined.n_vectors,
-        bf16=settings.bf16,
-        sparsity_warm_up=settings.sparsity_warm_up,
-        target_l0=settings.target_l0,
-        resample_every=settings.resample_every,
-        seed=settings.seed,
-    )
+    conduct = _conduct(settings, joined)
     for job in jobs if before is None else ():
         rng = named_rng(job.seed, "prepare", job.dictionary.registered_name)
         job.dictionary.prepare(source, rng)
@@ -235,6 +227,18 @@ def _loop(
                 on_progress(step + 1, settings.steps)
     for job in jobs:
         job.dictionary.after_training()
+
+
+def _conduct(settings: TrainSettings, source: VectorSource) -> Conduct:
+    return Conduct(
+        clip_norm=settings.clip_norm,
+        dead_after=settings.dead_after or source.n_vectors,
+        bf16=settings.bf16,
+        sparsity_warm_up=settings.sparsity_warm_up,
+        target_l0=settings.target_l0,
+        resample_every=settings.resample_every,
+        seed=settings.seed,
+    )
 
 
 def _keep_memory() -> None:
