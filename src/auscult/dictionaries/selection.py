@@ -17,7 +17,6 @@ from auscult.dictionaries.sparse_acts import (
     places_above,
 )
 
-
 ENCODER_START = 3**-0.5
 """Length of an encoder's rows at the start, beside unit atoms, as in sparsify.
 
