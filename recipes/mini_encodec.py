@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +46,13 @@ WEIGHTS = {"angle": 1.0, "waveform": 1.0, "linear": 1.0, "log": 0.2, "commitment
 INPUT_GAIN = 5.0
 
 
-def miniature_config() -> EncodecConfig:
-    """EnCodec 24 kHz with 8 filters, one LSTM layer and a 32-dimensional latent."""
+def miniature_config(n_filters: int = 8) -> EncodecConfig:
+    """EnCodec 24 kHz with few filters, one LSTM layer and a 32-dimensional latent."""
     return EncodecConfig(
         target_bandwidths=[0.75, 1.5, 3.0, 6.0],
         sampling_rate=24_000,
         audio_channels=1,
-        num_filters=8,
+        num_filters=n_filters,
         upsampling_ratios=[8, 5, 4, 2],
         hidden_size=32,
         codebook_size=1024,
@@ -178,8 +179,13 @@ def latents_of(
         return [model.encoder(draw_crops(sounds, 8, BATCHES[0][1], rng)) for _ in range(n_batches)]
 
 
-def train(model: EncodecModel, sounds: np.ndarray, args: argparse.Namespace) -> float:
-    """Train in place; returns the seconds it took.
+def train(
+    model: EncodecModel,
+    sounds: np.ndarray,
+    args: argparse.Namespace,
+    keep: Callable[[float], object] | None = None,
+) -> float:
+    """Train in place; returns the seconds it took; `keep` is told them every 200 steps.
 
     Adam with a warm-up of a hundred steps and a cosine to a hundredth of the rate. The first
     `args.first` steps train on `first_losses`; up to `args.unquantised` the autoencoder trains
@@ -224,8 +230,8 @@ def train(model: EncodecModel, sounds: np.ndarray, args: argparse.Namespace) -> 
             log.info(
                 "%5d %5.0f s %d codebooks %s", step, time.monotonic() - started, n_codebooks, shown
             )
-        if step % 200 == 199:
-            save(model, args, time.monotonic() - started)
+        if keep is not None and step % 200 == 199:
+            keep(time.monotonic() - started)
     return time.monotonic() - started
 
 
@@ -316,7 +322,7 @@ def main() -> None:
     model = EncodecModel(miniature_config())
     library = EncodecModel(miniature_config())
     if not args.card_only:
-        save(model, args, train(model, sounds, args))
+        save(model, args, train(model, sounds, args, lambda s: save(model, args, s)))
     weights = args.out / "mini-encodec.safetensors"
     model.load_state_dict(load_file(weights))
     if args.no_card:

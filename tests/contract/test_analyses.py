@@ -48,7 +48,7 @@ SMALL = {
     "gabor-latents": {"n_fitted": 20, "n_pairs": 8, "seconds": 0.5},
     "neuron-contrast": {"other": {"type": "toy-samplecnn"}},
     "atlas": {"n_tones": 3, "n_frames": 16},
-    "collapse": {"n_tones": 24, "n_each": 2, "n_frames": 16},
+    "collapse": {"n_tones": 24, "n_each": 2, "n_frames": 16, "n_pairs": 4},
     "selectivity": {
         "n_units": 2,
         "n_references": 2,

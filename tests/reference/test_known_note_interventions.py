@@ -9,6 +9,7 @@ from auscult.core.errors import NothingToMeasureError
 from auscult.measures.partial_levels import level_db, own_partials_hz, path_roughness
 from auscult.testing.studies import answer
 
+CEILING = "ceiling: frames of the other note alone"
 CODECS = Path(__file__).parents[1] / "contract" / "own_codecs.py"
 RATE = 16_000
 
@@ -38,12 +39,30 @@ def number(told, beginning):
 def test_samples_have_no_direction_of_a_note_but_frames_of_the_other_note_take_it_out(told):
     one = told.judgements[0]
     assert abs(one.measurement.value) < 1
-    assert one.measurement.controls["ceiling: frames of the other note alone"] > 40
+    assert one.measurement.controls[CEILING] > 40
     assert one.verdict == "holds"
 
 
 def test_a_patch_of_samples_changes_nothing_outside_its_span(told):
-    assert number(told, "patch").value > 0.97
+    assert number(told, "patch: share").value > 0.97
+
+
+def test_doses_end_where_the_other_note_is_alone(told):
+    """Samples are frames: all channels patched are the other note itself, and none of it moves."""
+    arrays = told.arrays
+    for way in ("patched from the other note alone", "walk to the other note alone"):
+        gap = arrays[f"latent/{way}/gap/own"]
+        assert gap[0] == 0
+        assert gap[-1] == pytest.approx(told.judgements[0].measurement.controls[CEILING], abs=1e-6)
+    brought = arrays["latent/patched into the other note alone/gap/own"]
+    assert brought[-1] > 40
+    isolation = {row[0]: row[5] for row in told.facts["rows"]}
+    assert isolation["latent: walk to the other note alone"] > 0.9
+
+
+def test_the_floor_of_a_codec_that_changes_nothing_is_zero(told):
+    one = number(told, "direction projected out")
+    assert one.controls["floor: the round trip moves partials by"] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_walk_through_a_linear_codec_is_the_walk_of_waveforms(told):

@@ -16,12 +16,12 @@ from auscult.analyses.base import (
     ClipSound,
     Condition,
     Context,
-    ControlWeights,
     Judgement,
     MadeSound,
     Measurement,
     Result,
 )
+from auscult.analyses.code_reading import DRAWN, CodeParams, at_level, code_readers
 from auscult.analyses.reading import NOTHING_TO_MEASURE, OWN, Gathered, page, untested, verdict_of
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Series
 from auscult.concepts.base import CONCEPTS
@@ -36,22 +36,17 @@ from auscult.measures.probes import MAJORITY, SHUFFLED, ProbeSettings, read
 from auscult.measures.statistics import bootstrap_interval, split_by_recording
 from auscult.sounds.notes import PITCH_CLASSES
 
-_DRAWN = "random weights"
-_SOURCES: dict[str, ControlWeights] = {OWN: "trained", _DRAWN: "random"}
 _PARTS = ("the level's entries", "the levels up to it", "what it leaves over")
+_DONE = {"without": "levels after this one left out", "exchanged": "this level exchanged"}
 _SILENT = 1e-3  # a peak of -60 dB re full scale
 _UNQUANTISED = "latents before the quantiser"
 
 
-class CodeLevelsParams(Config):
+class CodeLevelsParams(CodeParams):
     """Settings of the reading of levels."""
 
-    n_levels: int = Field(8, ge=1)
-    """Levels that are read, from the first on."""
     n_clips: int = Field(8, ge=2)
     """Recorded clips whose levels are left out and exchanged."""
-    note_seconds: float = Field(0.6, ge=0.2)
-    """Length of the notes that probes read."""
 
 
 @ANALYSES.register("code-levels")
@@ -69,6 +64,7 @@ class CodeLevels(Analysis):
         "What does each level of a quantiser carry, and what is lost without it?"
     )
     source: ClassVar[str] = "METHODS B-9 (Cosme-Clifford, Post 0; Sadok et al. 2025)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: CodeLevelsParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -79,13 +75,13 @@ class CodeLevels(Analysis):
         """Probe the levels under both weights, then exchange them in recorded sound."""
         found = Gathered()
         try:
-            readers = {name: CodeReader(context.model(w)) for name, w in _SOURCES.items()}
+            readers = code_readers(context)
             levels = _probe(context, params, readers, found)
             context.advance(0.6)
             sounds = _exchange(context, params, readers[OWN], found)
         except NOTHING_TO_MEASURE as error:
             sentence = "What each level carries cannot be told."
-            nulls = (_DRAWN, SHUFFLED)
+            nulls = (DRAWN, SHUFFLED)
             told = untested(sentence, str(error), "", "pitch class", context.taps[0], nulls)
             return Result((told.measurement,), facts={"levels": 0}, judgements=(told,))
         found.blocks.append(
@@ -112,10 +108,6 @@ _READING = (
     "stay. The change is told as the distance of log-mel spectra, and in loudness and brightness; "
     "its control is what the whole quantiser changes."
 )
-
-
-def _at(level: int) -> str:
-    return f"level {level + 1}"
 
 
 def _parts(
@@ -190,9 +182,9 @@ def _report(scores: dict[tuple[str, str, int], dict[str, float]], found: Gathere
         controls = {
             SHUFFLED: own[SHUFFLED],
             MAJORITY: own[MAJORITY],
-            _DRAWN: scores[_DRAWN, part, level]["value"],
+            DRAWN: scores[DRAWN, part, level]["value"],
         }
-        tap = _at(level) if part != _UNQUANTISED else "latent"
+        tap = at_level(level) if part != _UNQUANTISED else "latent"
         told = f"pitch class from {part}, linear probe, frame by frame: accuracy"
         one = Measurement(told, own["value"], "", controls, (own["low"], own["high"]), tap=tap)
         if part == _PARTS[0] and level == 0:
@@ -232,7 +224,8 @@ def _exchange(
         swapped = codes.clone()
         swapped[:, level] = codes.roll(1, dims=0)[:, level]
         other = reader.decode(reader.sums(swapped, n_levels))
-        rows["without"].append(_changes(whole, fewer, rate, reader))
+        if level + 1 < n_levels:  # behind the last level there is nothing to leave out
+            rows["without"].append(_changes(whole, fewer, rate, reader))
         rows["exchanged"].append(_changes(whole, other, rate, reader))
         if level in (0, 1, 3):
             sounds.append(MadeSound(fewer[0], rate, f"the first {level + 1}"))
@@ -243,18 +236,19 @@ def _exchange(
     for kind, told in rows.items():
         for level, changes in enumerate(told):
             for what, values in changes.items():
-                interval = bootstrap_interval(values, recordings, rng)
-                name = {
-                    "without": f"{what}: levels after this one left out",
-                    "exchanged": f"{what}: this level exchanged",
-                }[kind]
                 controls = {"the whole quantiser": float(floor[what].mean())}
-                found.measurements.append(
-                    Measurement(
-                        name, float(values.mean()), _UNITS[what], controls, interval, tap=_at(level)
-                    )
+                interval = bootstrap_interval(values, recordings, rng)
+                one = Measurement(
+                    f"{what}: {_DONE[kind]}",
+                    float(values.mean()),
+                    _UNITS[what],
+                    controls,
+                    interval,
+                    tap=at_level(level),
                 )
-                found.arrays.setdefault(f"{kind}/{what}", np.zeros(shown))[level] = values.mean()
+                found.measurements.append(one)
+                curve = found.arrays.setdefault(f"{kind}/{what}", np.full(shown, np.nan))
+                curve[level] = one.value
     return tuple(sounds)
 
 
@@ -310,13 +304,13 @@ def _probe_picture(result: Result) -> Curve:
 
     def column(part: str, of: Callable[[Measurement], float]) -> np.ndarray:
         name = f"pitch class from {part}, linear probe, frame by frame: accuracy"
-        return np.array([of(by[name, _at(level)]) for level in range(levels)])
+        return np.array([of(by[name, at_level(level)]) for level in range(levels)])
 
     series = [Series(part, column(part, lambda one: one.value)) for part in _PARTS]
     series += [
         Series(
-            f"{_PARTS[1]}, {_DRAWN}",
-            column(_PARTS[1], lambda one: one.controls[_DRAWN]),
+            f"{_PARTS[1]}, {DRAWN}",
+            column(_PARTS[1], lambda one: one.controls[DRAWN]),
             control=True,
         ),
         Series(SHUFFLED, column(_PARTS[1], lambda one: one.controls[SHUFFLED]), control=True),
@@ -328,14 +322,15 @@ def _probe_picture(result: Result) -> Curve:
 def _exchange_pictures(result: Result) -> list[Curve]:
     levels = result.facts["levels"]
     x = np.arange(1, levels + 1, dtype=np.float64)
+    nothing = np.full(levels, np.nan)
     by = {(one.name, one.tap): one for one in result.measurements}
     curves = []
     for what, unit in _UNITS.items():
         named = f"{what}: this level exchanged"
-        floor = [by[named, _at(i)].controls["the whole quantiser"] for i in range(levels)]
+        floor = [by[named, at_level(i)].controls["the whole quantiser"] for i in range(levels)]
         series = (
             Series("this level exchanged", result.arrays[f"exchanged/{what}"]),
-            Series("levels after it left out", result.arrays[f"without/{what}"]),
+            Series("levels after it left out", result.arrays.get(f"without/{what}", nothing)),
             Series("the whole quantiser", np.array(floor), control=True),
         )
         title = f"What a level carries: {what}"

@@ -11,11 +11,11 @@ from auscult.analyses.base import (
     Analysis,
     Condition,
     Context,
-    ControlWeights,
     Judgement,
     Measurement,
     Result,
 )
+from auscult.analyses.code_reading import DRAWN, CodeParams, at_level, code_readers
 from auscult.analyses.reading import (
     NOTHING_TO_MEASURE,
     OWN,
@@ -30,24 +30,18 @@ from auscult.core.rng import named_rng
 from auscult.measures.code_hearing import CodeReader, pairs_of_notes, steady_codes, steady_notes
 from auscult.measures.codes import agreement, mixture_codes
 
-_DRAWN, _OTHER, _COMMONEST, _CROSSED = (
-    "random weights",
+_OTHER, _COMMONEST, _CROSSED = (
     "another note",
     "commonest code",
     "codes of other notes",
 )
-_SOURCES: dict[str, ControlWeights] = {OWN: "trained", _DRAWN: "random"}
 _FORETOLD = "mixture's code foretold by its parts'"
 _MIDDLE_OCTAVE, _BRIGHT = 4, 1
 
 
-class CodeStabilityParams(Config):
+class CodeStabilityParams(CodeParams):
     """Settings of the test of codes."""
 
-    n_levels: int = Field(8, ge=1)
-    """Levels that are read, from the first on."""
-    note_seconds: float = Field(0.6, ge=0.2)
-    """Length of the notes."""
     n_shifts: int = Field(8, ge=2)
     """Delays, from 0 to one hop, at which a note is coded again."""
     n_pairs: int = Field(48, ge=4)
@@ -75,14 +69,14 @@ class CodeStability(Analysis):
         """Code notes at every delay and in pairs, under both weights."""
         found = Gathered()
         try:
-            readers = {name: CodeReader(context.model(w)) for name, w in _SOURCES.items()}
+            readers = code_readers(context)
             shifts = _place(context, params, readers, found)
             context.advance(0.5)
             _company(context, params, readers, found)
         except NOTHING_TO_MEASURE as error:
             sentence = "Whether codes stand for notes cannot be told."
             told = untested(
-                sentence, str(error), "", "codes kept", context.taps[0], (_DRAWN, _OTHER)
+                sentence, str(error), "", "codes kept", context.taps[0], (DRAWN, _OTHER)
             )
             return Result((told.measurement,), facts={"levels": 0}, judgements=(told,))
         found.arrays["shifts"] = shifts
@@ -102,10 +96,6 @@ _READING = (
     "code of two notes is foretold by the codes of each: a decision tree learns it on some pairs "
     "and is judged on others; codes of other notes, and the commonest code, are its controls."
 )
-
-
-def _at(level: int) -> str:
-    return f"level {level + 1}"
 
 
 def _n_samples(context: Context, params: CodeStabilityParams) -> int:
@@ -142,10 +132,10 @@ def _place(
         value = float(told[OWN].same[level, moved].mean())
         controls = {
             _OTHER: float(told[OWN].other[level, moved].mean()),
-            _DRAWN: float(told[_DRAWN].same[level, moved].mean()),
+            DRAWN: float(told[DRAWN].same[level, moved].mean()),
         }
         one = Measurement(
-            "codes kept when a note begins later", value, "", controls, tap=_at(level)
+            "codes kept when a note begins later", value, "", controls, tap=at_level(level)
         )
         if level:
             found.measurements.append(one)
@@ -189,9 +179,9 @@ def _company(
         controls = {
             _CROSSED: own.shuffled,
             _COMMONEST: own.majority,
-            _DRAWN: told[_DRAWN].accuracy,
+            DRAWN: told[DRAWN].accuracy,
         }
-        one = Measurement(_FORETOLD, own.accuracy, "", controls, tap=_at(level))
+        one = Measurement(_FORETOLD, own.accuracy, "", controls, tap=at_level(level))
         if level:
             found.measurements.append(one)
             continue
@@ -211,10 +201,10 @@ def _company(
 def _place_picture(result: Result) -> Curve:
     levels = min(3, result.facts["levels"])
     own, other = result.arrays[f"place/{OWN}"], result.arrays[f"place/{_OTHER}"]
-    drawn = result.arrays[f"place/{_DRAWN}"]
-    series = [Series(_at(level), own[level]) for level in range(levels)]
+    drawn = result.arrays[f"place/{DRAWN}"]
+    series = [Series(at_level(level), own[level]) for level in range(levels)]
     series.append(Series("level 1, another note", other[0], control=True))
-    series.append(Series(f"level 1, {_DRAWN}", drawn[0], control=True))
+    series.append(Series(f"level 1, {DRAWN}", drawn[0], control=True))
     x = result.arrays["shifts"].astype(np.float64)
     axes = (Axis("the note begins later by", "samples"), Axis("share of codes kept"))
     return Curve("Does a note keep its codes?", x, tuple(series), *axes)
@@ -222,7 +212,7 @@ def _place_picture(result: Result) -> Curve:
 
 def _company_picture(result: Result) -> Curve:
     rows = [one for one in result.measurements if one.name == _FORETOLD]
-    names = ("this codec", _CROSSED, _COMMONEST, _DRAWN)
+    names = ("this codec", _CROSSED, _COMMONEST, DRAWN)
     values = [[one.value, *(one.controls[name] for name in names[1:])] for one in rows]
     series = tuple(
         Series(name, column, control=i > 0)

@@ -12,12 +12,12 @@ from auscult.analyses.base import (
     Analysis,
     Condition,
     Context,
-    ControlWeights,
     Judgement,
     MadeSound,
     Measurement,
     Result,
 )
+from auscult.analyses.code_reading import DRAWN, CodeParams, at_level, code_readers
 from auscult.analyses.reading import (
     NOTHING_TO_MEASURE,
     OWN,
@@ -46,22 +46,17 @@ from auscult.measures.codes import (
     shuffled_by_recording,
 )
 
-_DRAWN, _SHUFFLED, _NOISE = "random weights", "labels of another recording", "white noise"
-_SOURCES: dict[str, ControlWeights] = {OWN: "trained", _DRAWN: "random"}
+_SHUFFLED, _NOISE = "labels of another recording", "white noise"
 _CONCEPTS = ("loudness", "centroid")
 _CODE_S = 0.5
 _N_SHUFFLES = 5
 
 
-class CodesParams(Config):
+class CodesParams(CodeParams):
     """Settings of the reading of codes."""
 
-    n_levels: int = Field(8, ge=1)
-    """Levels that are read, from the first on."""
     n_clips: int = Field(48, ge=2)
     """Recorded clips that are read."""
-    note_seconds: float = Field(0.6, ge=0.2)
-    """Length of the notes that are made for it."""
     n_shown: int = Field(8, ge=1)
     """Codes of the first level whose sound can be heard."""
 
@@ -87,11 +82,11 @@ class Codes(Analysis):
         """Read every level under both weights."""
         found = Gathered()
         try:
-            readers = {name: CodeReader(context.model(w)) for name, w in _SOURCES.items()}
+            readers = code_readers(context)
             read = {name: _Read(context, params, one) for name, one in readers.items()}
         except NOTHING_TO_MEASURE as error:
             sentence = "What the codes stand for cannot be told."
-            nulls = (_DRAWN, _SHUFFLED)
+            nulls = (DRAWN, _SHUFFLED)
             found.add(untested(sentence, str(error), "", "information", context.taps[0], nulls))
             return found.result({"levels": 0})
         levels = min(params.n_levels, read[OWN].n_levels)
@@ -180,10 +175,6 @@ def _binned(values: np.ndarray) -> np.ndarray:
     return bins
 
 
-def _at(level: int) -> str:
-    return f"level {level + 1}"
-
-
 def _usage(read: dict[str, _Read], level: int, found: Gathered) -> None:
     told = {}
     for name, one in read.items():
@@ -202,18 +193,18 @@ def _usage(read: dict[str, _Read], level: int, found: Gathered) -> None:
         numbers = {name: float(getattr(one, of)) for name, one in told.items()}
         unit = "bit" if "entropy" in label else ""
         value = numbers.pop(OWN)
-        found.measurements.append(Measurement(label, value, unit, numbers, tap=_at(level)))
+        found.measurements.append(Measurement(label, value, unit, numbers, tap=at_level(level)))
 
 
 def _information(read: dict[str, _Read], level: int, seed: int, found: Gathered) -> None:
     """What a level's codes tell of notes and of recorded sound."""
-    own, drawn = read[OWN], read[_DRAWN]
+    own, drawn = read[OWN], read[DRAWN]
     sides: list[tuple[str, Any, Any, Any, Any]] = []
     n_frames = own.of_notes.shape[-1]
     note_ids = np.repeat(np.arange(len(own.notes.waves)), n_frames)
     flat = {name: one.of_notes[:, level].ravel() for name, one in read.items()}
     for label, values in own.note_labels().items():
-        sides.append((label, flat[OWN], flat[_DRAWN], values, note_ids))
+        sides.append((label, flat[OWN], flat[DRAWN], values, note_ids))
     for label in _CONCEPTS:
         known = (own.labels[label] >= 0) & (drawn.labels[label] >= 0)
         sides.append(
@@ -229,9 +220,9 @@ def _information(read: dict[str, _Read], level: int, seed: int, found: Gathered)
         rng = named_rng(seed, "codes", "shuffled", level, label)
         shuffles = [shuffled_by_recording(values, recordings, rng) for _ in range(_N_SHUFFLES)]
         null = float(np.mean([information(codes, one) for one in shuffles]))
-        controls = {_SHUFFLED: null, _DRAWN: information(random_codes, values)}
+        controls = {_SHUFFLED: null, DRAWN: information(random_codes, values)}
         one = Measurement(
-            f"information on {label}", information(codes, values), "", controls, tap=_at(level)
+            f"information on {label}", information(codes, values), "", controls, tap=at_level(level)
         )
         if level:
             found.measurements.append(one)
@@ -273,7 +264,7 @@ def _usage_picture(result: Result) -> Curve:
         shown[: len(shares)] = np.where(shares > 0, shares, np.nan)
         return shown
 
-    series = [Series(_at(level), padded(shares)) for level, shares in enumerate(own)]
+    series = [Series(at_level(level), padded(shares)) for level, shares in enumerate(own)]
     series.append(Series(f"level 1, {_NOISE}", padded(noise), control=True))
     ranks = np.arange(1, longest + 1, dtype=np.float64)
     axes = (Axis("rank of the code", "", "log"), Axis("share of frames", "", "log"))
@@ -301,7 +292,7 @@ def _information_picture(result: Result) -> Curve:
     labels = sorted({name for name, _ in by if name.startswith("information on")})
     series = []
     for label in labels:
-        rows = [by[label, _at(level)] for level in range(levels)]
+        rows = [by[label, at_level(level)] for level in range(levels)]
         name = label.removeprefix("information on ")
         series.append(Series(name, np.array([one.value for one in rows])))
         null = np.array([one.controls[_SHUFFLED] for one in rows])

@@ -1,6 +1,6 @@
 """How much of a signal falls together over depth, and does the architecture alone foretell it?"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,13 +16,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import (
-    NOTHING_TO_MEASURE,
-    Gathered,
-    missing_blocks,
-    page,
-    untested,
-)
+from auscult.analyses.pair_collapse import judged_pairs, pair_arrays, pair_pictures
+from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, page, untested
 from auscult.analyses.stage_pictures import in_order, stage_facts, stage_of
 from auscult.blocks import Axis, Block, Curve, Heatmap, Scatter, Series, Verdict
 from auscult.core.config import Config
@@ -37,9 +32,10 @@ from auscult.measures.collapse import (
     structured,
     tone_grid,
 )
+from auscult.measures.pairs import PairsHeard, draw_pairs, hear_pairs
 from auscult.measures.stages import Stage, stages_of
 from auscult.measures.statistics import bootstrap_interval
-from auscult.measures.tone_sweep import Lines, sweep
+from auscult.measures.tone_sweep import sweep
 
 _DRAWN = "random weights"
 _PUBLISHED = "r ≈ 0.99 over 643 configurations (arXiv 2607.08545, second hand)"
@@ -61,6 +57,8 @@ class CollapseParams(Config):
     """Stages that are looked at, evenly spread where there are more."""
     least_cosine: float = Field(0.95, gt=0, lt=1)
     """Channel patterns that are more alike than this part nothing."""
+    n_pairs: int = Field(24, ge=4)
+    """Pairs of tones that are played together; half of them meet at the last stage."""
 
 
 @ANALYSES.register("collapse")
@@ -69,7 +67,7 @@ class Collapse(Analysis):
 
     Partials of a signal are alias-equivalent at a stage when their folds lie closer than f_s / R.
     Two things are told apart: that their lines meet, and that their channel patterns do as well,
-    which alone is a loss of identity.
+    which alone is a loss of identity. Pairs of partials are played together as well.
     """
 
     Params: ClassVar[type[Config]] = CollapseParams
@@ -79,6 +77,7 @@ class Collapse(Analysis):
         "it?"
     )
     source: ClassVar[str] = "METHODS B-2 (arXiv 2607.08545, second hand)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: CollapseParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -86,7 +85,7 @@ class Collapse(Analysis):
         return ()
 
     def run(self, context: Context, params: CollapseParams) -> Result:
-        """Play every tone of a grid once, then put signals together from what was heard."""
+        """Play every tone of a grid once, put signals together from what was heard; play pairs."""
         found = Gathered()
         try:
             study = _study(context, params)
@@ -102,12 +101,18 @@ class Collapse(Analysis):
         found.add(_foretold(study), *_more(study))
         for judged in _rates(study):
             found.add(judged)
-        own = study.own
+        own, pairs = study.own, study.pairs
+        settings = (params.least_cosine, context.seed)
+        meetings, losses, more = judged_pairs(*pairs, study.stages, *settings)
+        found.add(meetings, *more)
+        found.add(losses)
         found.arrays |= {name: getattr(own, name) for name in Collapses.__dataclass_fields__}
+        found.arrays |= pair_arrays(pairs[0])
         return found.result(
             {
                 "stages": [stage_facts(stage) for stage in study.stages],
                 "signals": [[one.kind, one.name] for one in study.signals],
+                "least_cosine": params.least_cosine,
                 "missing": [],
             }
         )
@@ -126,7 +131,10 @@ _HOW_TO_READ = (
     "Where lines meet, channels may still part two partials. Only where their patterns over "
     "channels are alike as well (|cos| > 0.95) is identity lost. Random weights fold the same way: "
     "agreement under them says that the claim is about architecture, as it means to be; the null "
-    "is the foretelling from another stage's strides, and signals exchanged at random."
+    "is the foretelling from another stage's strides, and signals exchanged at random.\n\n"
+    "Two partials that sound together are parted by phase: what a stage says follows the one, or "
+    "the other, or neither. So each keeps its line and its pattern even where both lie on one "
+    "line; in a linear network these are those of the partial alone."
 )
 
 
@@ -139,6 +147,7 @@ class _Study:
     signals: list[Signal]
     own: Collapses
     drawn: Collapses
+    pairs: tuple[PairsHeard, PairsHeard]
 
     @property
     def last(self) -> Stage:
@@ -163,16 +172,23 @@ def _study(context: Context, params: CollapseParams) -> _Study:
     tones = tone_grid(model.sample_rate, params.n_tones)
     rng = named_rng(context.seed, "collapse", "signals")
     some = signals(params.n_tones, params.n_each, params.n_partials, rng)
-    lines: list[Mapping[str, Lines]] = []
-    for step, network in enumerate((model, context.model("random"))):
+    networks = (model, context.model("random"))
 
-        def advance(share: float, step: int = step) -> None:
-            context.advance((step + share) / 2)
+    def advance(step: int) -> Callable[[float], None]:
+        return lambda share: context.advance((step + share) / 4)
 
-        lines.append(sweep(network, stages, tones, params.n_frames, advance))
+    lines = [
+        sweep(network, stages, tones, params.n_frames, advance(step))
+        for step, network in enumerate(networks)
+    ]
     stages = [stage for stage in stages if all(stage.address in one for one in lines)]
     own, drawn = (collapses(some, stages, tones, one, params.least_cosine) for one in lines)
-    return _Study(context.seed, stages, some, own, drawn)
+    pairs = draw_pairs(tones, stages, params.n_pairs, named_rng(context.seed, "pairs"))
+    heard = [
+        hear_pairs(network, stages, tones, pairs, alone, params.n_frames, advance(2 + step))
+        for step, (network, alone) in enumerate(zip(networks, lines, strict=True))
+    ]
+    return _Study(context.seed, stages, some, own, drawn, (heard[0], heard[1]))
 
 
 def _foretold(study: _Study) -> Judgement:
@@ -332,6 +348,7 @@ def _pictures(result: Result) -> list[Block]:
         ),
         _depth_curve(arrays, stages, kinds),
         _by_signal(arrays, stages, facts),
+        *pair_pictures(arrays, stages, facts["least_cosine"]),
     ]
 
 

@@ -1,14 +1,10 @@
 """What does an intervention on one of two notes do to the sound that comes out?"""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
-import torch
-from jaxtyping import Float
-from pydantic import Field
-from torch import Tensor
+from pydantic import Field, model_validator
 
 from auscult.analyses.base import (
     ANALYSES,
@@ -20,6 +16,18 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.note_edits import (
+    ADD,
+    ANOTHER,
+    DENOISE,
+    NOISE,
+    OWN,
+    RANDOM,
+    WALK,
+    Way,
+    ways_of,
+)
+from auscult.analyses.note_trials import Heard, NoteTrials
 from auscult.analyses.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
@@ -27,29 +35,17 @@ from auscult.analyses.reading import (
     untested,
     verdict_of,
 )
-from auscult.blocks import Axis, Block, ClipGrid, Curve, Series
+from auscult.blocks import Axis, Block, ClipGrid, Curve, Series, Table
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
-from auscult.core.rng import named_rng
 from auscult.interventions.patch import Patch, PatchParams
-from auscult.interventions.resynthesis import Resynthesis
-from auscult.interventions.steer import Steer, SteerParams
-from auscult.measures.code_hearing import note_wave
-from auscult.measures.partial_levels import level_db, own_partials_hz, path_roughness
+from auscult.measures.partial_levels import level_db, path_roughness
 from auscult.measures.statistics import bootstrap_interval
-from auscult.models.base import AudioModel
-from auscult.sounds.synthetic import hz_of
-from auscult.taps.capture import run_capture
 
-_RANDOM, _ANOTHER, _FLOOR, _CEILING = (
-    "random direction, as long",
-    "another note's direction",
-    "round trip",
-    "ceiling: frames of the other note alone",
-)
-_STRENGTHS = (0.0, 0.5, 1.0, 2.0)
-_AT = 1.0
-_STEPS = 5
+_FLOOR = "floor: the round trip moves partials by"
+_CEILING = "ceiling: frames of the other note alone"
+_REMOVED = "drop of the note's own partials beyond that of the other note's"
+_BROUGHT = "rise of the note's own partials beyond that of the other note's"
 
 
 class NoteInterventionsParams(Config):
@@ -61,14 +57,25 @@ class NoteInterventionsParams(Config):
     """Other notes in whose company a note's direction is measured."""
     seconds: float = Field(0.8, ge=0.3)
     """Length of each sound."""
+    start_s: float | None = Field(default=None, ge=0)
+    """Start of the part that is edited and read; none: from the beginning."""
+    stop_s: float | None = Field(default=None, gt=0)
+    """End of that part; none: to the end."""
+
+    @model_validator(mode="after")
+    def _span_has_length(self) -> "NoteInterventionsParams":
+        if self.stop_s is not None and self.stop_s <= (self.start_s or 0.0):
+            raise ValueError(f"the span ends at {self.stop_s:g} s, before it starts")
+        return self
 
 
 @ANALYSES.register("note-interventions")
 class NoteInterventions(Analysis):
-    """Take a note out by its direction, patch another in for a while, walk from sound to sound.
+    """Six interventions on one of two notes, at any tap and in any span, read on decoded sound.
 
-    At each tap of a codec, read on the decoded sound: the partials of the note that is meant, those
-    of the note that is not, the span that is meant, and the rest.
+    Its direction is subtracted, projected out, or set to its mean without the note; channels are
+    patched from a sound without the note, or into one; two sounds are mixed on a walk. Each is told
+    by dose, beside random directions and channels of the same size, and what the codec itself does.
     """
 
     Params: ClassVar[type[Config]] = NoteInterventionsParams
@@ -77,6 +84,7 @@ class NoteInterventions(Analysis):
         "What does an intervention on one of two notes do to the sound that comes out?"
     )
     source: ClassVar[str] = "METHODS B-6.6, B-7 (Cosme-Clifford, Post 0; arXiv 2607.08545)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: NoteInterventionsParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -88,14 +96,22 @@ class NoteInterventions(Analysis):
         found = Gathered()
         sounds: list[MadeSound] = []
         done: list[str] = []
+        rows: list[list[str | float | None]] = []
         for step, tap in enumerate(context.taps):
             try:
-                trials = _Trials(context, params, tap)
-                heard = _remove(trials, tap, found)
+                trials = NoteTrials(
+                    context,
+                    tap,
+                    params.n_pairs,
+                    params.n_companies,
+                    params.seconds,
+                    (params.start_s, params.stop_s),
+                )
+                told = _all_ways(trials, tap, found)
                 _patch(trials, tap, found)
-                _walk(trials, tap, found)
                 done.append(tap)
-                sounds = heard  # of the deepest tap
+                rows += told[0]
+                sounds = told[1]  # of the deepest tap
             except NOTHING_TO_MEASURE as error:
                 found.add(
                     untested(
@@ -104,7 +120,7 @@ class NoteInterventions(Analysis):
                         "P0-01",
                         _REMOVED,
                         tap,
-                        (_RANDOM, _ANOTHER),
+                        (RANDOM, ANOTHER),
                     )
                 )
             context.advance((step + 1) / len(context.taps))
@@ -115,196 +131,169 @@ class NoteInterventions(Analysis):
                     tuple(one.clip() for one in sounds),
                 )
             )
-        return replace(found.result({"taps": done}), sounds=tuple(sounds))
+        facts = {"taps": done, "rows": rows, "ways": _ways(found)}
+        return replace(found.result(facts), sounds=tuple(sounds))
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, dose and response at every tap, and how that sounds."""
-        pictures = [_dose(result, tap) for tap in result.facts["taps"]]
+        """Findings, every way at every tap, dose and response, and how that sounds."""
+        pictures: list[Block] = []
+        if result.facts["taps"]:
+            pictures = [_table(result), *(_dose(result, way) for way in result.facts["ways"])]
         return page(result, _READING, [*pictures, *result.blocks])
 
 
-_REMOVED = "drop of the note's own partials beyond that of the other note's"
 _READING = (
     "Two notes sound together. The direction of one is how far adding it moves the tap's mean "
-    "vector in the company of other notes; it is subtracted while the two sound. If notes were "
-    "separable directions, the partials of that note alone would fall, and those of the other "
-    "would stay. A random direction of the same length and the direction of a note that does not "
-    "sound are the controls; frames of the other note alone are the ceiling.\n\nIn a patch the "
-    "tap's frames are replaced, for the middle third, by those of the other note alone; a tap with "
-    "a short memory changes there only. On a walk the vectors of two sounds are mixed in steps; "
-    "the decoded bands should go straight from one to the other."
+    "vector in the company of other notes. Were notes separable directions, taking it away would "
+    "lower the partials that are this note's alone and leave those of the other: the gap between "
+    "both drops says how far that goes, and isolation is the meant note's share of all change "
+    "(0.5 where both move alike). Random directions of the same length, and directions of notes "
+    "that do not sound, are the controls; frames of the other note alone are the ceiling; the "
+    "codec's own round trip is the floor.\n\n"
+    "Patching asks which channels hold the note. From the other note alone into both (denoising), "
+    "a few of the channels that the note moves most should be enough to take it out; from both "
+    "into the other note alone (noising), they should be enough to bring it in. As many channels "
+    "at random are the control. On a walk the vectors of two sounds are mixed in steps: the "
+    "decoded bands should go straight from one to the other.\n\n"
+    "Another patch replaces all channels in the middle third only; a tap with a short memory "
+    "changes there alone."
 )
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Two notes that sound together."""
-
-    first: int
-    second: int
-    waves: tuple[np.ndarray, np.ndarray]
-    own_hz: np.ndarray
-    other_hz: np.ndarray
+def _ways(found: Gathered) -> list[str]:
+    """Names of the ways whose doses were heard, in order."""
+    return list(dict.fromkeys(name.split("/")[1] for name in found.arrays))
 
 
-class _Trials:
-    """Pairs of notes at one tap, and the directions of their first notes."""
-
-    def __init__(self, context: Context, params: NoteInterventionsParams, tap: str) -> None:
-        self.model, self.tap = context.model(), tap
-        if self.model.codec is None:
-            raise NothingToMeasureError(f"{self.model.name} has no decoder to hear changes through")
-        self.rate = self.model.sample_rate
-        n_samples = self.model.probe_samples or round(params.seconds * self.rate)
-        self.rng = named_rng(context.seed, "note interventions")
-        self.pairs = _pairs(params.n_pairs, n_samples, self.rate, self.rng)
-        both = np.stack([np.add(*pair.waves) for pair in self.pairs])
-        self.both = Resynthesis(self.model, tap, _channels(both, self.model))
-        self.second = np.stack([pair.waves[1] for pair in self.pairs])
-        self.directions = self._directions(params.n_companies, n_samples)
-        self.floor = self.sound(None)
-
-    def sound(self, edit: object) -> Float[np.ndarray, "pair time"]:
-        """Every pair decoded under one edit."""
-        told: np.ndarray = self.both(edit).mean(1).numpy()  # type: ignore[arg-type]
-        return told
-
-    def responses(self, waves: np.ndarray) -> Float[Tensor, "sound frame d"]:
-        """What the tap says to some sounds."""
-        with torch.no_grad():
-            heard = run_capture(self.model, _channels(waves, self.model), [self.tap])
-        return heard[self.tap].values
-
-    def _directions(self, n_companies: int, n_samples: int) -> Float[Tensor, "pair d"]:
-        """Mean move that a pair's first note makes in the company of notes not in the pair."""
-        told = []
-        for pair in self.pairs:
-            others = [m for m in range(48, 84) if m not in (pair.first, pair.second)]
-            drawn = self.rng.choice(others, n_companies, replace=False)
-            company = np.stack(
-                [note_wave(int(m), "dull", n_samples, self.rate, self.rng) for m in drawn]
-            )
-            note = np.stack(
-                [note_wave(pair.first, "bright", n_samples, self.rate, self.rng) for _ in drawn]
-            )
-            moves = self.responses(company + note).mean(1) - self.responses(company).mean(1)
-            told.append(moves.mean(0))
-        return torch.stack(told)
-
-    def drops(self, waves: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fall in dB of the meant note's partials and of the other's, against the round trip."""
-        told = [
-            [
-                level_db(before, f_hz, self.rate) - level_db(after, f_hz, self.rate)
-                for f_hz in (pair.own_hz, pair.other_hz)
-            ]
-            for pair, before, after in zip(self.pairs, self.floor, waves, strict=True)
-        ]
-        own, other = np.array(told).T
-        return own, other
+def _all_ways(
+    trials: NoteTrials, tap: str, found: Gathered
+) -> tuple[list[list[str | float | None]], list[MadeSound]]:
+    """Every way at every dose; rows of the table, and what the note taken out sounds like."""
+    rows: list[list[str | float | None]] = []
+    sounds: list[MadeSound] = []
+    floor = trials.round_trip_db()
+    for name, way in ways_of(trials).items():
+        heard: dict[str, dict[float, Heard]] = {}
+        for kind, edit in way.edits.items():
+            heard[kind] = {}
+            for dose in way.doses:
+                waves = trials.sound(edit(dose), way.of)
+                heard[kind][dose] = trials.heard(waves, way.of)
+                if name == ADD and kind == OWN and dose == way.at:
+                    sounds = _sounds(trials, waves)
+                if name == WALK:
+                    found.arrays[f"{tap}/{name}/waves/{dose}"] = waves
+        _keep(tap, name, way, heard, found)
+        rows.append(_row(tap, name, way, heard))
+        if name == ADD:
+            found.add(_judged(trials, tap, way, heard, floor))
+        elif name == WALK:
+            _walk(trials, tap, way, found)
+        else:
+            found.measurements.append(_measured(trials, tap, name, way, heard, floor))
+    return rows, sounds
 
 
-def _channels(waves: np.ndarray, model: AudioModel) -> Float[Tensor, "sound channel time"]:
-    batch = torch.from_numpy(np.ascontiguousarray(waves, dtype=np.float32))
-    return batch[:, None].expand(-1, model.n_channels, -1).contiguous()
+def _sign(name: str) -> float:
+    """Drops count where a note is taken out, rises where one is brought in."""
+    return -1.0 if name == NOISE else 1.0
 
 
-def _pairs(n: int, n_samples: int, rate: int, rng: np.random.Generator) -> list[_Pair]:
-    found: list[_Pair] = []
-    for _ in range(20 * n):
-        first, second = (int(m) for m in rng.choice(np.arange(48, 84), 2, replace=False))
-        try:
-            own = own_partials_hz(hz_of(first), hz_of(second), rate)
-            other = own_partials_hz(hz_of(second), hz_of(first), rate)
-        except NothingToMeasureError:
-            continue
-        waves = (
-            note_wave(first, "bright", n_samples, rate, rng),
-            note_wave(second, "bright", n_samples, rate, rng),
-        )
-        found.append(_Pair(first, second, waves, own, other))
-        if len(found) == n:
-            break
-    return found
+def _keep(
+    tap: str, name: str, way: Way, heard: dict[str, dict[float, Heard]], found: Gathered
+) -> None:
+    """Curves over dose, from 0, at which nothing changes."""
+    start = f"{tap}/{name}"
+    sign = _sign(name)
+    found.arrays[f"{start}/doses"] = np.array([0.0, *way.doses])
+    for kind, by_dose in heard.items():
+        gaps = [sign * by_dose[dose].gap.mean() for dose in way.doses]
+        found.arrays[f"{start}/gap/{kind}"] = np.array([0.0, *gaps])
+    for what in ("meant", "other", "loudness"):
+        told = [getattr(heard[OWN][dose], what).mean() for dose in way.doses]
+        found.arrays[f"{start}/{what}"] = np.array([0.0, *told])
 
 
-def _steered(directions: Float[Tensor, "pair d"], strength: float) -> object:
-    """Subtract every pair's own direction."""
-    edits = [
-        Steer(SteerParams(direction=tuple(one.tolist()), strength=-strength)) for one in directions
-    ]
-
-    def edit(values: Tensor, time: object) -> Tensor:
-        rows = [
-            one(values[i : i + 1], time)  # type: ignore[arg-type]
-            for i, one in enumerate(edits)
-        ]
-        return torch.cat(rows)
-
-    return edit
-
-
-def _remove(trials: _Trials, tap: str, found: Gathered) -> list[MadeSound]:
-    """Dose and response of taking the first note out, beside its controls."""
-    own = trials.directions
-    drawn = torch.from_numpy(trials.rng.standard_normal(own.shape)).to(own)
-    drawn *= own.norm(dim=1, keepdim=True) / drawn.norm(dim=1, keepdim=True)
-    kinds: Mapping[str, Tensor] = {"own": own, _RANDOM: drawn, _ANOTHER: own.roll(1, dims=0)}
-    gaps: dict[str, dict[float, np.ndarray]] = {kind: {} for kind in kinds}
-    at_one = trials.floor
-    for kind, directions in kinds.items():
-        for strength in _STRENGTHS:
-            waves = trials.sound(_steered(directions, strength))
-            meant, other = trials.drops(waves)
-            gaps[kind][strength] = meant - other
-            if kind == "own":
-                found.arrays[f"{tap}/meant/{strength}"] = meant
-                found.arrays[f"{tap}/other/{strength}"] = other
-                at_one = waves if strength == _AT else at_one
-        found.arrays[f"{tap}/gap/{kind}"] = np.array([gaps[kind][s].mean() for s in _STRENGTHS])
-    ids = np.arange(len(trials.pairs))
-    interval = bootstrap_interval(gaps["own"][_AT], ids, trials.rng)
-    nulls = {kind: float(gaps[kind][_AT].mean()) for kind in kinds if kind != "own"}
-    alone = trials.responses(trials.second)
-    meant, other = trials.drops(trials.sound(Patch(PatchParams(), alone)))
-    controls = {**nulls, _CEILING: float((meant - other).mean())}
-    one = Measurement(_REMOVED, float(gaps["own"][_AT].mean()), "dB", controls, interval, tap=tap)
-    beats = verdict_of(interval[0], list(nulls.values()), "more", 1.0) == "holds"
-    found.add(
-        Judgement(
-            f"{tap}: subtracting a note's direction lowers its partials {one.value:.1f} dB more "
-            "than the other note's.",
-            one,
-            "does not hold" if beats and one.value > 6 else "holds",
-            "The claim is that components are not separable. It fails where the note falls at "
-            "least 6 dB more than the other, 1 dB beyond a random direction and another note's "
-            "with its whole interval.",
-            "P0-01",
-        ),
-        Measurement(
-            "drop of the other note's partials",
-            float(found.arrays[f"{tap}/other/{_AT}"].mean()),
-            "dB",
-            {_FLOOR: 0.0},
-            tap=tap,
-        ),
-    )
-    label = f"{trials.pairs[0].first} taken out of {trials.pairs[0].first} and "
-    pair = f"{label}{trials.pairs[0].second} (MIDI)"
+def _row(
+    tap: str, name: str, way: Way, heard: dict[str, dict[float, Heard]]
+) -> list[str | float | None]:
+    own = heard[OWN][way.at]
+    nulls = [_sign(name) * h[way.at].gap.mean() for kind, h in heard.items() if kind != OWN]
     return [
-        MadeSound(np.add(*trials.pairs[0].waves), trials.rate, "both notes"),
-        MadeSound(trials.floor[0], trials.rate, "both, round trip"),
-        MadeSound(at_one[0], trials.rate, pair),
+        f"{tap}: {name}",
+        f"{way.at:g} ({way.axis})",
+        float(own.meant.mean()),
+        float(own.other.mean()),
+        float(own.loudness.mean()),
+        own.isolation if np.isfinite(own.isolation) else None,
+        float(_sign(name) * own.gap.mean()),
+        float(max(nulls)) if nulls else None,
     ]
 
 
-def _patch(trials: _Trials, tap: str, found: Gathered) -> None:
+def _measured(
+    trials: NoteTrials,
+    tap: str,
+    name: str,
+    way: Way,
+    heard: dict[str, dict[float, Heard]],
+    floor: float,
+) -> Measurement:
+    sign = _sign(name)
+    gap = sign * heard[OWN][way.at].gap
+    nulls = {kind: float(sign * h[way.at].gap.mean()) for kind, h in heard.items() if kind != OWN}
+    what = _BROUGHT if name == NOISE else _REMOVED
+    return Measurement(
+        f"{name}, {way.at:g} ({way.axis}): {what}",
+        float(gap.mean()),
+        "dB",
+        {**nulls, _FLOOR: floor},
+        bootstrap_interval(gap, np.arange(len(gap)), trials.rng),
+        tap=tap,
+    )
+
+
+def _judged(
+    trials: NoteTrials, tap: str, way: Way, heard: dict[str, dict[float, Heard]], floor: float
+) -> Judgement:
+    """The claim is that components are not separable."""
+    gap = heard[OWN][way.at].gap
+    interval = bootstrap_interval(gap, np.arange(len(gap)), trials.rng)
+    nulls = {kind: float(h[way.at].gap.mean()) for kind, h in heard.items() if kind != OWN}
+    best = trials.heard(trials.sound(Patch(PatchParams(), trials.values["second"]))).gap
+    controls = {**nulls, _CEILING: float(best.mean()), _FLOOR: floor}
+    one = Measurement(_REMOVED, float(gap.mean()), "dB", controls, interval, tap=tap)
+    beats = verdict_of(interval[0], list(nulls.values()), "more", 1.0) == "holds"
+    return Judgement(
+        f"{tap}: subtracting a note's direction lowers its partials {one.value:.1f} dB more "
+        "than the other note's.",
+        one,
+        "does not hold" if beats and one.value > 6 else "holds",
+        "The claim is that components are not separable. It fails where the note falls at "
+        "least 6 dB more than the other, 1 dB beyond a random direction and another note's "
+        "with its whole interval.",
+        "P0-01",
+    )
+
+
+def _sounds(trials: NoteTrials, waves: np.ndarray) -> list[MadeSound]:
+    first = trials.pairs[0]
+    taken = f"{first.first} taken out of {first.first} and {first.second} (MIDI)"
+    return [
+        MadeSound(trials.waves["both"][0], trials.rate, "both notes"),
+        MadeSound(trials.floor["both"][0], trials.rate, "both, round trip"),
+        MadeSound(waves[0], trials.rate, taken),
+    ]
+
+
+def _patch(trials: NoteTrials, tap: str, found: Gathered) -> None:
     """Frames of the second note alone in the middle third: how much of the change lies there."""
-    n_samples = trials.second.shape[1]
+    floor = trials.floor["both"]
+    n_samples = floor.shape[1]
     start, stop = n_samples / trials.rate / 3, 2 * n_samples / trials.rate / 3
-    source = trials.responses(trials.second)
+    source = trials.values["second"]
     patched = trials.sound(Patch(PatchParams(start_s=start, stop_s=stop), source))
-    change = np.square(patched - trials.floor)
+    change = np.square(patched - floor)
     inside = slice(round(start * trials.rate), round(stop * trials.rate))
     total = change.sum(1)
     shares = np.divide(
@@ -327,20 +316,21 @@ def _patch(trials: _Trials, tap: str, found: Gathered) -> None:
     )
 
 
-def _walk(trials: _Trials, tap: str, found: Gathered) -> None:
-    """Vectors mixed in steps from both notes to the second alone."""
-    source = trials.responses(trials.second)
-    steps = [
-        trials.sound(Patch(PatchParams(strength=share), source) if share else None)
-        for share in np.linspace(0, 1, _STEPS).tolist()
-    ]
-    mixed = [(1 - share) * trials.floor + share * steps[-1] for share in np.linspace(0, 1, _STEPS)]
+def _walk(trials: NoteTrials, tap: str, way: Way, found: Gathered) -> None:
+    """How far the decoded partials stray from a straight path between both sounds."""
+    floor = trials.floor["both"]
+    steps = [floor, *(found.arrays.pop(f"{tap}/{WALK}/waves/{dose}") for dose in way.doses)]
+    shares = np.linspace(0, 1, len(steps))
+    mixed = [(1 - share) * floor + share * steps[-1] for share in shares]
 
     def rough(path: list[np.ndarray]) -> float:
         told = []
         for i, pair in enumerate(trials.pairs):
             bands = [
-                [level_db(waves[i], f_hz, trials.rate) for f_hz in (pair.own_hz, pair.other_hz)]
+                [
+                    level_db(waves[i][trials.inside], f_hz, trials.rate)
+                    for f_hz in (pair.own_hz, pair.other_hz)
+                ]
                 for waves in path
             ]
             told.append(path_roughness(np.array(bands)))
@@ -358,17 +348,32 @@ def _walk(trials: _Trials, tap: str, found: Gathered) -> None:
     )
 
 
-def _dose(result: Result, tap: str) -> Curve:
-    x = np.array(_STRENGTHS)
+def _table(result: Result) -> Table:
+    columns = (
+        "tap and intervention", "dose", "the meant note", "the other note", "the whole sound",
+        "isolation", "gap", "gap of the best control",
+    )  # fmt: skip
+    rows = tuple(tuple(row) for row in result.facts["rows"])
+    units = ("", "", "dB", "dB", "dB", "", "dB", "dB")
+    return Table("Every intervention at one dose", columns, rows, units)
 
-    def mean(kind: str) -> np.ndarray:
-        return np.array([result.arrays[f"{tap}/{kind}/{s}"].mean() for s in _STRENGTHS])
 
-    series = (
-        Series("the note that is meant", mean("meant")),
-        Series("the other note", mean("other")),
-        Series(f"gap, {_RANDOM}", result.arrays[f"{tap}/gap/{_RANDOM}"], control=True),
-        Series(f"gap, {_ANOTHER}", result.arrays[f"{tap}/gap/{_ANOTHER}"], control=True),
+def _dose(result: Result, way: str) -> Curve:
+    """Gap over dose at every tap, controls of the deepest one dashed."""
+    taps = result.facts["taps"]
+    doses = result.arrays[f"{taps[-1]}/{way}/doses"]
+    series = [Series(tap, result.arrays[f"{tap}/{way}/gap/{OWN}"]) for tap in taps]
+    start = f"{taps[-1]}/{way}/gap/"
+    series += [
+        Series(f"{taps[-1]}, {name.removeprefix(start)}", values, control=True)
+        for name, values in result.arrays.items()
+        if name.startswith(start) and name != start + OWN
+    ]
+    moved = "rise" if way == NOISE else "drop"
+    note = (
+        "Doses of a patch are shares of the channels, those first that the note moves most."
+        if way in (DENOISE, NOISE)
+        else ""
     )
-    axes = (Axis("strength"), Axis("drop of partials", "dB"))
-    return Curve(f"{tap}: a note taken out by its direction", x, series, *axes)
+    axis = Axis(f"{moved} of the note beyond the other's", "dB")
+    return Curve(f"The note {way}", doses, tuple(series), Axis("dose"), axis, note)

@@ -25,6 +25,7 @@ from auscult.core.rng import named_rng
 from auscult.measures.collapse import correlation, signals, tone_grid
 from auscult.measures.random_stacks import RandomStack
 from auscult.measures.representability import (
+    ELSEWHERE,
     PREDICTORS,
     Foretold,
     Kind,
@@ -38,8 +39,10 @@ from auscult.measures.stages import Stage, stages_of, turning_points
 from auscult.measures.statistics import bootstrap_interval
 
 _RATE = 16_000
-_KINDS: Mapping[Kind, str] = {"boosted": "boosted trees", "linear": "linear"}
+_KINDS: Mapping[Kind, str] = {"trees": "random trees", "linear": "linear"}
 _PERMUTED, _ONE = "learned from permuted answers, mean |r|", "level of the partial alone"
+_ARCHITECTURE = "the architecture under other random weights"
+_CEILING = "ceiling: reliability of what is observed"
 _PUBLISHED = "foretellable, in words (P0); r ≈ 0.99 for collapse (arXiv 2607.08545, second hand)"
 SIGNALS, ENCODERS = "unseen signals, seen encoders", "unseen random encoders"
 _N_PERMUTED = 5
@@ -58,8 +61,9 @@ class RepresentabilityParams(Config):
     """Partials of a signal."""
     n_tones: int = Field(64, ge=24)
     """Tones of the grid that signals are taken from."""
-    n_contexts: int = Field(72, ge=12)
-    """Contexts of a signal: levels and phases drawn anew; a third is held out by the probe."""
+    n_contexts: int = Field(64, ge=12)
+    """Contexts of a signal: levels and phases drawn anew. Each partial is observed twice in so
+    many; a quarter is held out by the probe in turn."""
     n_frames: int = Field(28, ge=16)
     """Frames that hear nothing of a context's ends."""
     most_stages: int = Field(3, ge=1)
@@ -70,9 +74,9 @@ class RepresentabilityParams(Config):
 class Representability(Analysis):
     """Learn decodability of partials from random encoders; foretell it for others and this model.
 
-    What is foretold is how well a linear probe reads a partial's level from a stage; what is known
-    are strides, spans, and the answers to single tones. Judged on architectures and signals that
-    nothing was learned from.
+    What is foretold is how well a linear probe reads a partial's level from a stage. What is known
+    are strides and spans, answers to tones alone and among strangers, and what the architecture
+    does under other weights. Judged on architectures and signals that nothing was learned from.
     """
 
     Params: ClassVar[type[Config]] = RepresentabilityParams
@@ -81,7 +85,7 @@ class Representability(Analysis):
         "Do signal and architecture alone foretell which partials stay decodable?"
     )
     source: ClassVar[str] = "METHODS B-5 (Cosme-Clifford, Post 0)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: RepresentabilityParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -133,12 +137,17 @@ class Representability(Analysis):
 _HOW_TO_READ = (
     "A row is one partial of one signal at one stage. It is decodable as far as a linear probe "
     "reads its level, in contexts it was not fitted to, from the magnitudes of all channels at the "
-    "line where it lands and from their means (R², 0 to 1). What is known beforehand comes from "
-    "strides, spans, and single tones through the network; the contexts are not looked at.\n\n"
-    "The prediction is learned from small encoders of random strides, widths and weights, and "
-    "judged on others of them, with other signals; then on the stages of this model, which is "
-    "unlike them all. Its nulls are the same learner on permuted answers, and the level of the "
-    "partial alone."
+    "line where it lands and from their means (R², 0 to 1). The signal's own contexts are not "
+    "looked at to foretell it. What is known comes from strides and spans; from tones played "
+    "alone, whose sum is the whole answer of a linear network; from tones among others drawn at "
+    "random, which say what company does to each and what noise it leaves; and from the same "
+    "partials under other random weights of the architecture.\n\n"
+    "The prediction is learned from small encoders of random strides, widths, dilated residual "
+    "units, activations and weights, and judged on others of them, with other signals; then on the "
+    "stages of this model, which is unlike them all. Its nulls are the same learner on permuted "
+    "answers, the level of the partial alone, and the architecture under other weights, which is "
+    "what could be told without this network's own. Every partial is observed twice, in contexts "
+    "drawn anew: no prediction can correlate better than what is observed does with itself."
 )
 
 
@@ -159,7 +168,7 @@ class _Study:
     def _exchanged(self) -> list[Predict]:
         rng = named_rng(self.seed, "representability", "permuted")
         answers = [rng.permutation(self.learned.decodable) for _ in range(_N_PERMUTED)]
-        return [fit_prediction(self.learned.predictors, one, "boosted", 0)[0] for one in answers]
+        return [fit_prediction(self.learned.predictors, one, "trees", 0)[0] for one in answers]
 
     def permuted(self, name: str) -> float:
         """Mean |r| of predictions that were learned from exchanged answers."""
@@ -176,10 +185,11 @@ def _random_rows(
     for number in range(params.n_architectures):
         rng = named_rng(context.seed, "representability", "encoder", number)
         encoder = RandomStack(_RATE, rng)
+        other = encoder.redrawn(int(rng.integers(1 << 31)))
         some = signals(params.n_tones, params.n_each, params.n_partials, rng)
         counts = (params.n_contexts, params.n_frames)
         stages = [encoder.stage]
-        parts.append(partials_of(encoder, stages, some, grid, rng, number, *counts))
+        parts.append(partials_of(encoder, other, stages, some, grid, rng, number, *counts))
         names.append(encoder.name)
         context.advance(0.7 * (number + 1) / params.n_architectures)
     n_test = max(1, params.n_architectures // 4)
@@ -201,17 +211,23 @@ def _own_rows(context: Context, params: RepresentabilityParams) -> tuple[Partial
     rng = named_rng(context.seed, "representability", "own")
     some = signals(params.n_tones, params.n_each, params.n_partials, rng)
     grid = tone_grid(model.sample_rate, params.n_tones)
-    rows = partials_of(model, stages, some, grid, rng, 0, params.n_contexts, params.n_frames)
+    counts = (params.n_contexts, params.n_frames)
+    rows = partials_of(model, context.model("random"), stages, some, grid, rng, 0, *counts)
     return rows, stages
 
 
 def _judged(study: _Study, name: str, told: Mapping[Kind, Foretold]) -> Judgement:
-    best, other = told["boosted"], told["linear"]
-    level = PREDICTORS.index("level over the other partials")
+    best, other = told["trees"], told["linear"]
+    rows = study.tests[name]
+    level, elsewhere = (
+        PREDICTORS.index(one) for one in ("level over the other partials", ELSEWHERE)
+    )
     nulls = {
         _PERMUTED: study.permuted(name),
-        _ONE: correlation(study.tests[name].predictors[:, level], best.observed),
+        _ONE: correlation(rows.predictors[:, level], best.observed),
+        _ARCHITECTURE: correlation(rows.predictors[:, elsewhere], best.observed),
         "positive control: linear prediction": other.r,
+        _CEILING: rows.ceiling,
     }
     rng = named_rng(study.seed, "representability", name)
     interval = bootstrap_interval(
@@ -225,11 +241,13 @@ def _judged(study: _Study, name: str, told: Mapping[Kind, Foretold]) -> Judgemen
     n = len(best.observed)
     return Judgement(
         f"Decodability of {n} partials at {name} is foretold with r = {best.r:.2f}; permuted "
-        f"answers give {nulls[_PERMUTED]:.2f}.",
+        f"answers give {nulls[_PERMUTED]:.2f}, the architecture under other weights "
+        f"{nulls[_ARCHITECTURE]:.2f}, and no prediction could reach more than {rows.ceiling:.2f}.",
         measured,
         verdict,
         "It holds when r exceeds 0.9 and the interval over signals lies above both nulls. Between "
-        "the nulls and 0.9 architecture foretells a part, and weights the rest.",
+        "the nulls and 0.9 a part is foretold, and the rest hangs on how partials act on one "
+        "another in this network.",
     )
 
 
@@ -237,7 +255,7 @@ def _pictures(result: Result) -> list[Block]:
     facts, arrays = result.facts, result.arrays
     blocks: list[Block] = [_against(arrays, name) for name in facts["tests"]]
     seen: dict[str, np.ndarray] = {"random encoders, learned from": arrays["learned"]}
-    seen |= {name: arrays[f"{name}/boosted/observed"] for name in facts["tests"]}
+    seen |= {name: arrays[f"{name}/trees/observed"] for name in facts["tests"]}
     return [*blocks, _weights(facts), _spread(seen)]
 
 
@@ -256,12 +274,12 @@ def _against(arrays: Mapping[str, np.ndarray], name: str) -> Scatter:
 def _weights(facts: Mapping[str, Any]) -> Table:
     weights = facts["weights"]
     rows = tuple(
-        (name, float(weights["boosted"][i]), float(weights["linear"][i]))
+        (name, float(weights["trees"][i]), float(weights["linear"][i]))
         for i, name in enumerate(PREDICTORS)
     )
     return Table(
         "What the prediction stands on",
-        ("predictor", "boosted trees: share", "linear: standardised coefficient"),
+        ("predictor", "random trees: share", "linear: standardised coefficient"),
         rows,
         note=f"Learned from {facts['n_learned']} partials of "
         f"{len(facts['encoders'])} encoders less a quarter.",

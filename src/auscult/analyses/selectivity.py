@@ -1,7 +1,6 @@
 """How narrow are units at every depth, against what their span and their frames would allow?"""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +16,16 @@ from auscult.analyses.base import (
     MadeSound,
     Measurement,
     Result,
+)
+from auscult.analyses.linearised import (
+    DRAWN,
+    LINEAR,
+    NORMAL,
+    OWN,
+    SHUFFLED,
+    filters_by_weights,
+    spread_channels,
+    spread_stages,
 )
 from auscult.analyses.reading import (
     NOTHING_TO_MEASURE,
@@ -34,7 +43,6 @@ from auscult.core.rng import named_rng
 from auscult.measures.collapse import tone_grid
 from auscult.measures.effective_filters import (
     Selectivity,
-    effective_filters,
     hann_sines,
     loudest,
     reference_samples,
@@ -42,14 +50,11 @@ from auscult.measures.effective_filters import (
     tone_bandwidth_hz,
 )
 from auscult.measures.preferred import heard_of, preferred_sound
-from auscult.measures.stages import Stage, stages_of, turning_points
+from auscult.measures.stages import Stage
 from auscult.measures.statistics import bootstrap_interval
 from auscult.measures.tone_sweep import Lines, sweep
 from auscult.models.base import AudioModel
-from auscult.taps.linear import without_nonlinearities
 
-OWN, DRAWN, SHUFFLED = "as asked for", "random weights", "shuffled weights"
-LINEAR, NOISE = "without activations", "normal taps"
 _SINES = "positive control: windowed sines of this span"
 _PUBLISHED = "9 (10) to 35 times (arXiv 2607.08545, second hand)"
 
@@ -97,15 +102,14 @@ class SelectivityAtDepth(Analysis):
     def run(self, context: Context, params: SelectivityParams) -> Result:
         """Linearise units at references, step tones through, and make preferred sounds."""
         found = Gathered()
-        stages, _ = stages_of(context.model())
-        chosen = _spread(turning_points(stages), params.most_stages) if stages else []
+        chosen = spread_stages(context.model(), params.most_stages)
         heard = _tones(context, params, chosen, found)
         measured: list[_AtStage] = []
         sounds: list[MadeSound] = []
         items: list[GalleryItem] = []
         for step, stage in enumerate(chosen):
             try:
-                one = _at_stage(context, params, stage, heard)
+                one = _at_stage(context, params, stage)
             except NOTHING_TO_MEASURE as error:
                 found.missing.append((stage.address, "selectivity", str(error)))
                 continue
@@ -171,11 +175,6 @@ class _AtStage:
         return np.asarray(self.widths[name].noise_hz / self.stage.resolution_hz)
 
 
-def _spread(stages: Sequence[Stage], most: int) -> list[Stage]:
-    places = np.unique(np.linspace(0, len(stages) - 1, most).round().astype(int))
-    return [stages[i] for i in places]
-
-
 def _tones(
     context: Context, params: SelectivityParams, stages: Sequence[Stage], found: Gathered
 ) -> Mapping[str, Lines]:
@@ -187,29 +186,17 @@ def _tones(
         return {}
 
 
-def _at_stage(
-    context: Context, params: SelectivityParams, stage: Stage, heard: Mapping[str, Lines]
-) -> _AtStage:
-    del heard
+def _at_stage(context: Context, params: SelectivityParams, stage: Stage) -> _AtStage:
     model = context.model()
     kept = longest_clips(context, params.n_references)
     n_samples = reference_samples(model, stage)
     references = np.stack([loudest(clip.waveform, n_samples) for clip in kept])
-    n_units = min(params.n_units, stage.n_channels)
-    channels = np.unique(np.linspace(0, stage.n_channels - 1, n_units).round().astype(np.int64))
-    filters: dict[str, np.ndarray] = {}
-    for name, network, within in (
-        (OWN, model, nullcontext()),
-        (LINEAR, model, without_nonlinearities(model)),
-        (DRAWN, context.model("random"), nullcontext()),
-        (SHUFFLED, context.model("shuffled"), nullcontext()),
-    ):
-        with within:
-            filters[name] = effective_filters(network, stage, references, channels)
+    channels = spread_channels(stage, params.n_units)
+    filters = filters_by_weights(context, stage, references, channels)
     # Of the span itself, also where a recurrence lets a unit hear more.
     n_taps = max(4, int(stage.time.span))
     rng = named_rng(context.seed, "selectivity", stage.address)
-    filters[NOISE] = rng.standard_normal((1, 24, n_taps))
+    filters[NORMAL] = rng.standard_normal((1, 24, n_taps))
     filters[_SINES] = hann_sines(n_taps, 12)[None]
     rate = model.sample_rate
     widths = {name: selectivity(f.reshape(-1, f.shape[-1]), rate) for name, f in filters.items()}

@@ -1,7 +1,6 @@
 """Do filters tile frequency evenly and independently, more than ones that nobody trained?"""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +16,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.linearised import (
+    DRAWN,
+    NORMAL,
+    OWN,
+    SHUFFLED,
+    filters_by_weights,
+    spread_channels,
+    spread_stages,
+)
 from auscult.analyses.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
@@ -29,18 +37,11 @@ from auscult.analyses.stage_pictures import in_order, stage_facts, stage_of
 from auscult.blocks import Axis, Block, Curve, Heatmap, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
-from auscult.measures.effective_filters import effective_filters, loudest, reference_samples
-from auscult.measures.stages import Stage, stages_of, turning_points
+from auscult.measures.effective_filters import loudest, reference_samples
+from auscult.measures.stages import Stage
 from auscult.measures.tiling import Tiling, control_banks, tiling
-from auscult.taps.linear import without_nonlinearities
 
-OWN, DRAWN, SHUFFLED, LINEAR = (
-    "as asked for",
-    "random weights",
-    "shuffled weights",
-    "without activations",
-)
-_ORTHOGONAL, _NORMAL = "orthogonal", "normal taps"
+_ORTHOGONAL = "orthogonal"
 _TOLD = {
     "coherence": "largest |cos| of two filters",
     "overlap": "mean |cos| of two filters",
@@ -89,16 +90,14 @@ class TilingAtDepth(Analysis):
     def run(self, context: Context, params: TilingParams) -> Result:
         """Linearise every channel of some stages and measure the bank that they make."""
         found = Gathered()
-        stages = stages_of(context.model())[0]
-        turning = turning_points(stages) if stages else []
-        places = np.unique(np.linspace(0, len(turning) - 1, params.most_stages).round().astype(int))
+        chosen = spread_stages(context.model(), params.most_stages)
         banks: list[_Bank] = []
-        for step, place in enumerate(places.tolist() if turning else []):
+        for step, stage in enumerate(chosen):
             try:
-                banks.append(_bank(context, params, turning[place]))
+                banks.append(_bank(context, params, stage))
             except NOTHING_TO_MEASURE as error:
-                found.missing.append((turning[place].address, "tiling", str(error)))
-            context.advance((step + 1) / len(places))
+                found.missing.append((stage.address, "tiling", str(error)))
+            context.advance((step + 1) / len(chosen))
         if not banks:
             why = found.missing[0][2] if found.missing else "no stage has a place in time"
             where = ", ".join(context.taps)
@@ -147,17 +146,9 @@ def _bank(context: Context, params: TilingParams, stage: Stage) -> _Bank:
     model = context.model()
     (clip,) = longest_clips(context, 1)
     reference = loudest(clip.waveform, reference_samples(model, stage))[None]
-    n = min(params.most_channels, stage.n_channels)
-    channels = np.unique(np.linspace(0, stage.n_channels - 1, n).round().astype(np.int64))
-    filters = {}
-    for name, network, within in (
-        (OWN, model, nullcontext()),
-        (LINEAR, model, without_nonlinearities(model)),
-        (DRAWN, context.model("random"), nullcontext()),
-        (SHUFFLED, context.model("shuffled"), nullcontext()),
-    ):
-        with within:
-            filters[name] = effective_filters(network, stage, reference, channels)[0]
+    channels = spread_channels(stage, params.most_channels)
+    told = filters_by_weights(context, stage, reference, channels)
+    filters = {name: one[0] for name, one in told.items()}
     own = filters[OWN]
     rng = named_rng(context.seed, "tiling", stage.address)
     banks = filters | control_banks(len(channels), own.shape[1], model.sample_rate, rng)
@@ -191,7 +182,7 @@ def _measured(bank: _Bank, name: str) -> Measurement:
 def _judged(bank: _Bank) -> Judgement:
     own, best = bank.tilings[OWN], bank.tilings[_ORTHOGONAL]
     drawn = bank.tilings[DRAWN]
-    nulls = {name: bank.tilings[name].overlap for name in (DRAWN, SHUFFLED, _NORMAL)}
+    nulls = {name: bank.tilings[name].overlap for name in (DRAWN, SHUFFLED, NORMAL)}
     nulls[f"ceiling: {_ORTHOGONAL}"] = best.overlap
     overlap = Measurement(_TOLD["overlap"], own.overlap, "", nulls, tap=bank.stage.address)
     broken = own.overlap > best.overlap + 0.02 and own.bound_ratio_db > best.bound_ratio_db + 1

@@ -83,7 +83,8 @@ class ReluDictionary(Dictionary):
 
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``z``."""
-        return self.linear.pre_activations(vectors, rectified=True)
+        pre = self.linear.pre_activations(vectors)
+        return pre.relu() if pre.requires_grad else pre.relu_()
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
         """``v̂``."""

@@ -5,21 +5,21 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Complex, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from auscult.measures.collapse import Signal, correlation
+from auscult.measures.decodability import Levels, decodable, heard_in_chunks
 from auscult.measures.folding import cosines, folded_hz
 from auscult.measures.stages import Stage
-from auscult.measures.tone_sweep import (
-    clip_samples,
-    lines_of,
-    steady_responses,
-    tone_waves,
-)
+from auscult.measures.tone_model import ToneModel, fit_tones
+from auscult.measures.tone_sweep import clip_samples, lines_of
 from auscult.models.base import AudioModel
 
-Kind = Literal["boosted", "linear"]
+Kind = Literal["trees", "linear"]
 
+SUPERPOSED = "decodable in the sum of what each says alone"
+STRANGERS = "decodable among strangers"
+ELSEWHERE = "decodable under other weights of the architecture"
 PREDICTORS = (
     "partials on its line",
     "distance to the nearest line",
@@ -31,9 +31,12 @@ PREDICTORS = (
     "distance from 0 Hz and Nyquist",
     "spacing over the bound",
     "cumulative stride",
+    SUPERPOSED,
+    STRANGERS,
+    ELSEWHERE,
 )
-"""What is known of a partial from signal and architecture alone; distances in bins of what is
-observed, as log(1 + x); levels in dB; the stride as its logarithm."""
+"""What is known of a partial before its signal is played: distances in bins of what is observed, as
+log(1 + x); levels in dB; the stride as its logarithm; decodabilities as R²."""
 
 _FAR_DB = 60.0
 _LOBE_BINS = 3.0
@@ -45,19 +48,30 @@ class Partials:
 
     Attributes:
         predictors: In the order of :data:`PREDICTORS`.
-        decodable: Held-out R² of a linear probe for the partial's level, 0 to 1.
+        decodable: R² of a linear probe for the partial's level, 0 to 1, mean of two observations.
+        observed: Both of them, each in contexts of its own.
         architecture: Number of the architecture of each row.
         signal: Number of the signal of each row.
     """
 
     predictors: Float[np.ndarray, "n predictor"]
     decodable: Float[np.ndarray, " n"]
+    observed: Float[np.ndarray, "n 2"]
     architecture: Int[np.ndarray, " n"]
     signal: Int[np.ndarray, " n"]
 
     def taken(self, where: Shaped[np.ndarray, " n"]) -> "Partials":
         """Some of the rows."""
         return Partials(*(getattr(self, f.name)[where] for f in fields(self)))
+
+    @property
+    def ceiling(self) -> float:
+        """Highest correlation that any foretelling could reach: √ of the reliability of the mean.
+
+        Reliability is that of two observations in contexts of their own (Spearman, Brown).
+        """
+        one = max(correlation(*self.observed.T), 0.0)
+        return float(np.sqrt(2 * one / (1 + one)))
 
     @classmethod
     def joined(cls, parts: Sequence["Partials"]) -> "Partials":
@@ -67,97 +81,82 @@ class Partials:
 
 def partials_of(
     model: AudioModel,
+    other: AudioModel,
     stages: Sequence[Stage],
     signals: Sequence[Signal],
     tones_hz: Float[np.ndarray, " tone"],
     rng: np.random.Generator,
     first: int = 0,
-    n_contexts: int = 96,
-    n_frames: int = 40,
+    n_contexts: int = 64,
+    n_frames: int = 28,
 ) -> Partials:
     """Observe how well each partial of each signal is decodable, with what could have foretold it.
 
     A context is the signal with every partial at a level of its own, drawn over 20 dB, and at a
-    phase of its own. A ridge probe reads the log level of a partial from the log magnitudes of
-    every channel at the line where the partial lands, and from the channels' means; it is judged on
-    contexts that it was not fitted to.
+    phase of its own (:func:`auscult.measures.decodability.decodable`).
 
     Args:
         model: The model.
+        other: The same architecture under random weights: what architecture alone says.
         stages: Where; each counts as an architecture of its own.
         signals: Sets of partials.
         tones_hz: The grid that they are taken from.
         rng: Draws levels and phases.
         first: Number of the first architecture.
-        n_contexts: Contexts of each signal; a third of them is held out.
+        n_contexts: Contexts of each observation of a signal.
         n_frames: Frames of the slowest stage that hear nothing of the clip's ends.
     """
     n_samples = clip_samples(model, stages, n_frames)
-    waves = tone_waves(tones_hz, model.sample_rate, n_samples)
-    alone = _alone(model, stages, waves)
+    tones = fit_tones(model, stages, tones_hz, n_samples, rng)
     parts = []
     for number, signal in enumerate(signals):
-        levels, sound = _contexts(
-            tones_hz[signal.partials], model.sample_rate, n_samples, n_contexts, rng
-        )
-        heard = _in_chunks(model, stages, sound)
+        f_hz = tones_hz[signal.partials]
+        seen = [
+            _observed(network, stages, f_hz, n_samples, n_contexts, rng)
+            for network in (model, model, other)
+        ]
         for place, stage in enumerate(stages):
-            values = heard[stage.address]
-            told = _foretelling(stage, tones_hz, signal.partials, alone[stage.address], values)
-            decodable = _decodable(values, stage, tones_hz[signal.partials], levels)
+            told = tones[stage.address]
+            once, again, elsewhere = (one[stage.address] for one in seen)
             n = len(signal.partials)
-            parts.append(Partials(told, decodable, np.full(n, first + place), np.full(n, number)))
+            parts.append(
+                Partials(
+                    np.column_stack(
+                        [_foretelling(told, signal.partials, n_contexts, rng), elsewhere]
+                    ),
+                    (once + again) / 2,
+                    np.stack([once, again], 1),
+                    np.full(n, first + place),
+                    np.full(n, number),
+                )
+            )
     return Partials.joined(parts)
 
 
-def _in_chunks(
-    model: AudioModel, stages: Sequence[Stage], sound: Float[np.ndarray, "sound time"]
-) -> dict[str, Float[np.ndarray, "sound frame channel"]]:
-    """What stages say to many sounds, a few seconds at a time."""
-    size = max(1, int(8 * model.sample_rate / sound.shape[1]))
-    parts = [
-        steady_responses(model, stages, sound[i : i + size]) for i in range(0, len(sound), size)
-    ]
-    return {s.address: np.concatenate([part[s.address] for part in parts]) for s in stages}
-
-
-def _alone(
-    model: AudioModel, stages: Sequence[Stage], waves: Float[np.ndarray, "tone time"]
-) -> dict[str, Float[np.ndarray, "tone frame channel"]]:
-    return _in_chunks(model, stages, waves)
-
-
-def _contexts(
+def _observed(
+    model: AudioModel,
+    stages: Sequence[Stage],
     f_hz: Float[np.ndarray, " partial"],
-    sample_rate: int,
     n_samples: int,
     n_contexts: int,
     rng: np.random.Generator,
-) -> tuple[Float[np.ndarray, "context partial"], Float[np.ndarray, "context time"]]:
-    """Levels (natural logarithms of amplitudes, -20 to 0 dB re 0.1) and sounds."""
-    levels = rng.uniform(np.log(0.1), 0.0, (n_contexts, len(f_hz)))
-    phases = rng.uniform(0, 2 * np.pi, (n_contexts, len(f_hz)))
-    turning = 2 * np.pi * f_hz[:, None] * np.arange(n_samples) / sample_rate
-    sound = np.zeros((n_contexts, n_samples))
-    for p in range(len(f_hz)):
-        cosine, sine = np.cos(turning[p]), np.sin(turning[p])
-        amplitude = 0.1 * np.exp(levels[:, p])
-        sound += np.outer(amplitude * np.cos(phases[:, p]), cosine)
-        sound -= np.outer(amplitude * np.sin(phases[:, p]), sine)
-    return levels, sound.astype(np.float32)
+) -> dict[str, Float[np.ndarray, " partial"]]:
+    levels = Levels.drawn(n_contexts, len(f_hz), rng)
+    heard = heard_in_chunks(model, stages, levels.sound(f_hz, model.sample_rate, n_samples))
+    return {s.address: decodable(heard[s.address], s, f_hz, levels.logs) for s in stages}
 
 
 def _foretelling(
-    stage: Stage,
-    tones_hz: Float[np.ndarray, " tone"],
+    told: ToneModel,
     chosen: Int[np.ndarray, " partial"],
-    alone: Float[np.ndarray, "tone frame channel"],
-    values: Float[np.ndarray, "context frame channel"],
-) -> Float[np.ndarray, "partial predictor"]:
-    """What strides, spans and answers to single tones say; the contexts are not looked at."""
-    n_frames = values.shape[1]
-    rate = stage.rate_hz
-    lines = lines_of(alone, tones_hz, rate, np.zeros(alone.shape[2]))
+    n_contexts: int,
+    rng: np.random.Generator,
+) -> Float[np.ndarray, "partial told"]:
+    """What strides, spans and answers to tones say; the signal's own contexts are not looked at."""
+    stage, tones_hz = told.stage, told.tones_hz
+    n_frames, rate = told.left.shape[1], stage.rate_hz
+    at_rest = np.zeros(told.quiet.shape[1])
+    lines = lines_of(told.sines + told.quiet, tones_hz, rate, at_rest)
     patterns = lines.amplitudes[chosen]
     levels = 20 * np.log10(np.maximum(np.linalg.norm(patterns, axis=1), 1e-12))
     everywhere = 20 * np.log10(np.maximum(np.linalg.norm(lines.amplitudes, axis=1), 1e-12))
@@ -181,6 +180,7 @@ def _foretelling(
         np.log1p(np.minimum(places, n_frames / 2 - places)),
         np.log1p(spacing.min(1) / stage.resolution_hz),
         np.full(len(chosen), np.log(float(stage.time.hop))),
+        *told.foretold(chosen, n_contexts, rng),
     )
     return np.stack([np.asarray(column, dtype=np.float64) for column in columns], 1)
 
@@ -218,35 +218,6 @@ def _nearest_product(
     return np.asarray(np.abs(places[:, None] - folds).min(1))
 
 
-def _decodable(
-    values: Float[np.ndarray, "context frame channel"],
-    stage: Stage,
-    f_hz: Float[np.ndarray, " partial"],
-    levels: Float[np.ndarray, "context partial"],
-) -> Float[np.ndarray, " partial"]:
-    """Held-out R² of each partial's level, not below 0."""
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    n, n_frames = values.shape[:2]
-    means = values.mean(1)
-    window = np.hanning(n_frames + 2)[1:-1]
-    moving = (values - means[:, None]) * window[:, None]
-    fitted = np.arange(n) % 3 > 0
-    scores = []
-    for p, hz in enumerate(folded_hz(f_hz, stage.rate_hz).tolist()):
-        turning = np.exp(-2j * np.pi * hz / stage.rate_hz * np.arange(n_frames))
-        line: Complex[np.ndarray, "context channel"] = np.einsum("t,ntc->nc", turning, moving)
-        x = np.concatenate([np.log(np.abs(line) + 1e-6), means], 1)
-        probe = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1e-2, 1e4, 13)))
-        probe.fit(x[fitted], levels[fitted, p])
-        left = levels[~fitted, p] - probe.predict(x[~fitted])
-        total = levels[~fitted, p] - levels[fitted, p].mean()
-        scores.append(1 - float(np.sum(left**2) / np.sum(total**2)))
-    return np.asarray(np.maximum(np.array(scores), 0.0))
-
-
 Predict = Callable[[Float[np.ndarray, "n predictor"]], Float[np.ndarray, " n"]]
 
 
@@ -257,9 +228,9 @@ def fit_prediction(
 
     Returns:
         The prediction; and the weight of each predictor: standardised coefficients of the linear
-        model, shares of the loss's fall of the boosted one.
+        model, shares of the variance that the trees' splits on it take away.
     """
-    from sklearn.ensemble import GradientBoostingRegressor
+    from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -267,10 +238,8 @@ def fit_prediction(
     if kind == "linear":
         model = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1e-2, 1e3, 11))).fit(x, y)
         return model.predict, np.asarray(model[-1].coef_)
-    boosted = GradientBoostingRegressor(
-        n_estimators=200, max_depth=3, subsample=0.7, learning_rate=0.06, random_state=seed
-    ).fit(x, y)
-    return boosted.predict, np.asarray(boosted.feature_importances_)
+    trees = ExtraTreesRegressor(300, min_samples_leaf=3, random_state=seed).fit(x, y)
+    return trees.predict, np.asarray(trees.feature_importances_)
 
 
 @dataclass(frozen=True)

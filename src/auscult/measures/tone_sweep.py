@@ -231,7 +231,7 @@ def lines_of(
     amplitudes = np.einsum("tn,tnc->tc", turning, moving) * (2 / window.sum())
     return Lines(
         predicted,
-        _peaks(power) * rate_hz / n,
+        peaks(power) * rate_hz / n,
         rate_hz / n,
         amplitudes,
         means - rest,
@@ -256,7 +256,7 @@ def _share(power: np.ndarray, where: np.ndarray, total: np.ndarray) -> np.ndarra
     return np.asarray(np.divide(inside, total, out=np.full(len(total), np.nan), where=total > 0))
 
 
-def _peaks(power: Float[np.ndarray, "tone f"]) -> Float[np.ndarray, " tone"]:
+def peaks(power: Float[np.ndarray, "tone f"]) -> Float[np.ndarray, " tone"]:
     """Place of the strongest line in bins, refined by a parabola through three logarithms."""
     places = np.full(len(power), np.nan)
     for row, spectrum in enumerate(power):
