@@ -20,6 +20,7 @@ HEAR_ALONE = {
     "filters",
     "gabor-latents",
     "generation",
+    "generation-steering",
     "neuron-ablation",
     "neuron-contrast",
     "neuron-sharing",

@@ -101,3 +101,50 @@ def test_probes_of_estimates_agree_with_ears_beyond_shuffled_prompts(planted):
 def test_every_step_of_the_first_prompts_can_be_heard(planted):
     assert len(planted.sounds) == 2 * (N_STEPS + 1)
     assert seed_of(0, "prompt", 0) != seed_of(0, "prompt", 1)
+
+
+def steered(folder: Path, place: str, strength: float) -> Result:
+    return answer(
+        spec(folder, "PlantedGenerator"),
+        folder,
+        "generation-steering",
+        concepts=["pitch", "loudness"],
+        places=[place],
+        n_windows=2,
+        n_made=72,
+        n_prompts=8,
+        n_random=2,
+        strength=strength,
+    )
+
+
+@pytest.fixture(scope="module")
+def steered_state(tmp_path_factory) -> Result:
+    return steered(tmp_path_factory.mktemp("state"), "state", 2.0)
+
+
+def test_a_concept_that_is_a_channel_of_the_state_is_moved_beyond_chance_and_alone(steered_state):
+    assert len(steered_state.facts["rows"]) == 4
+    for row in steered_state.facts["rows"]:
+        assert row["low"] > row["seed"]
+        assert row["isolation"] > 0.7
+    # Of three channels a random direction may take most of one along, but not in each window.
+    for concept in ("pitch", "loudness"):
+        own = [row for row in steered_state.facts["rows"] if row["concept"] == concept]
+        assert any(row["low"] > row["random"] for row in own)
+
+
+def test_what_is_steered_can_be_heard_beside_the_untouched(steered_state):
+    labels = [one.label for one in steered_state.sounds]
+    assert sum("untouched" in one for one in labels) == 2
+    assert sum("steps 10 to 19" in one for one in labels) == 2
+
+
+@pytest.mark.slow
+def test_inside_the_network_a_direction_points_the_right_way_once_the_concept_is_decided(tmp_path):
+    rows = steered(tmp_path, "say", 0.2).facts["rows"]
+    effect = {(one["concept"], one["first"]): one["effect"] for one in rows}
+    # Pitch is decided at step 6, loudness at 16; before, every prompt is on the other side.
+    assert effect["pitch", 10] > 1
+    assert effect["pitch", 0] < 0
+    assert effect["loudness", 10] < 0
