@@ -5,6 +5,7 @@ import torch
 
 from auscult.analyses.base import BASE
 from auscult.core.timebase import TimeBase
+from auscult.dictionaries.linear import LinearCoder
 from auscult.dictionaries.topk import TopKDictionary
 from auscult.store.reader import ActivationStore
 from auscult.store.sampling import Sampling
@@ -25,6 +26,19 @@ def topk(rows, frozen="no", k=1):
         dictionary.linear.decoder.copy_(torch.from_numpy(rows))
         dictionary.linear.encoder.copy_(torch.from_numpy(rows))
     return dictionary.requires_grad_(False).eval()
+
+
+def untouched(n_features, dtype=torch.float32):
+    """A coder whose ``p`` are its vectors."""
+    coder = LinearCoder(n_features, n_features).to(dtype)
+    with torch.no_grad():
+        coder.encoder.copy_(torch.eye(n_features))
+    return coder
+
+
+def dense(acts):
+    """Entries as a matrix."""
+    return acts.decode(torch.eye(acts.n_features, dtype=acts.values.dtype))
 
 
 def rotated(seed, n=D):

@@ -6,6 +6,7 @@ from pathlib import Path
 from turns import BATCH, compete
 
 from auscult.dictionaries.base import DICTIONARIES
+from auscult.dictionaries.linear import read_bf16
 from auscult.dictionaries.train import TrainingJob, TrainSettings
 from auscult.dictionaries.train import train as train_dictionaries
 from auscult.store.source import ArraySource
@@ -46,6 +47,7 @@ def train(asked, batches):
 
     with tempfile.TemporaryDirectory() as folder:
         train_dictionaries([TrainingJob(made, "it")], source, settings, Path(folder), step_done)
+    read_bf16(made, asked["bf16"] == "on")
     return made.encode, made.decode
 
 

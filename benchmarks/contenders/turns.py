@@ -57,8 +57,8 @@ class Clock:
         self.start = time.perf_counter(), time.process_time()
 
     def medians(self) -> dict[str, float]:
-        """Milliseconds a step, after a warm-up of a tenth."""
-        skip = max(2, len(self.wall) // 10)
+        """Milliseconds a step, after a warm-up of a tenth, or of one step of a few."""
+        skip = max(1 if len(self.wall) < 5 else 2, len(self.wall) // 10)
         wall, cpu = self.wall[skip:] or self.wall, self.cpu[skip:] or self.cpu
         return {"step_ms": 1e3 * float(np.median(wall)), "cpu_ms": 1e3 * float(np.median(cpu))}
 
@@ -102,7 +102,7 @@ def encode_rate(encode: Coder, held: torch.Tensor, seconds: float = 1.0) -> floa
     x, taken = held[:BATCH], []
     encode(x)
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(taken) < 3:
+    while time.perf_counter() < end or len(taken) < 2:
         start = time.perf_counter()
         encode(x)
         taken.append(time.perf_counter() - start)

@@ -12,9 +12,9 @@ from torch.testing import assert_close
 
 from auscult.core.tensors import read_arrays
 from auscult.dictionaries.base import DICTIONARIES
-from auscult.dictionaries.linear import Scratch
 from auscult.dictionaries.selection import RunningThreshold
 from auscult.testing.dictionaries import planted
+from tests.known_dictionaries import dense, untouched
 
 SOURCE, _ = planted(2000, n_active=2)
 X = torch.from_numpy(SOURCE.rows(np.arange(2000))).double()
@@ -97,7 +97,7 @@ class TestKeepFast:
         running.threshold.fill_(threshold)
         slow = running.keep(pre, n_kept)
         smallest = running.smallest
-        fast = running.keep_fast(pre, n_kept, Scratch())
+        fast = dense(running.keep_entries(untouched(5), pre, n_kept))
         # Which of equal ones is kept is open.
         assert_close(fast.flatten().sort().values, slow.flatten().sort().values, rtol=0, atol=0)
         assert running.smallest == pytest.approx(smallest, nan_ok=True)

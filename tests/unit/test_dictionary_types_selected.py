@@ -6,10 +6,10 @@ from torch.testing import assert_close
 
 from auscult.core.errors import ConfigError
 from auscult.dictionaries.base import DICTIONARIES
-from auscult.dictionaries.linear import Scratch
 from auscult.dictionaries.selection import RunningThreshold
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
 from auscult.testing.dictionaries import planted
+from tests.known_dictionaries import dense, untouched
 
 SOURCE, _ = planted(1000, n_active=2)
 X = torch.from_numpy(SOURCE.rows(torch.arange(600).numpy()))
@@ -27,12 +27,16 @@ def followed(memory, *smallest):
     return float(running.threshold)
 
 
+def kept_fast(running, pre, n_kept):
+    return dense(running.keep_entries(untouched(pre.shape[1]), pre, n_kept))
+
+
 class TestBatch:
     @pytest.mark.parametrize("fast", [False, True])
     def test_the_largest_of_all_vectors_are_kept(self, fast):
         running = RunningThreshold(0.9)
         pre = torch.tensor([[3.0, 1.0, 2.0], [0.5, -9.0, 0.1]])
-        kept = running.keep_fast(pre, 3, Scratch()) if fast else running.keep(pre, 3)
+        kept = kept_fast(running, pre, 3) if fast else running.keep(pre, 3)
         assert_close(kept, torch.tensor([[3.0, 1.0, 2.0], [0.0, 0.0, 0.0]]))
         assert running.smallest == 1.0
 
@@ -77,7 +81,7 @@ class TestThreshold:
     @pytest.mark.parametrize("fast", [False, True])
     def test_of_a_silent_batch_nothing_is_kept(self, fast):
         running, pre = RunningThreshold(0.9), torch.full((2, 3), -1.0)
-        kept = running.keep_fast(pre, 2, Scratch()) if fast else running.keep(pre, 2)
+        kept = kept_fast(running, pre, 2) if fast else running.keep(pre, 2)
         assert not kept.any()
         assert running.smallest != running.smallest
 

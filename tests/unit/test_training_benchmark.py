@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "bench_training.py"
 
@@ -53,7 +52,25 @@ def test_contenders_train_in_turns_and_a_broken_one_is_left_out(
     results = bench.race(asked, contenders)
     assert list(results) == ["ours float32"]
     assert results["ours float32"]["step_ms"] > 0.0
-    bench.show(asked, results, {torch.float32: 1.0, torch.bfloat16: 1.0})
+    assert bench.show(asked, results, [1.0, 1.0]) is None
     told = capsys.readouterr().out
     assert "nobody is left out" in told
     assert "ours float32" in told
+
+
+def test_the_table_compares_with_the_fastest_peer_and_with_what_the_machine_allows(bench, capsys):
+    asked = {"d": 10, "m": 100, "kind": "relu", "goal": 3.0}
+    # Five products of 4,096 vectors are 0.04096 GFLOP: 0.4096 ms at a peak of 100 GFLOP/s.
+    got = {"cpu_ms": 9.0, "fvu": 0.5, "l0": 4.0, "memory_mb": 50.0, "encode_rate": 100.0}
+    results = {
+        "slow": got | {"step_ms": 9.0},
+        "fast": got | {"step_ms": 4.096},
+        "ours bf16": got | {"step_ms": 1.024, "memory_mb": 25.0, "encode_rate": 300.0},
+        "ours float32": got | {"step_ms": 2.0, "encode_rate": 120.0},
+    }
+    row = bench.show(asked, results, [50.0, 100.0])
+    assert row[0] == "fast"
+    assert row[4:8] == ["**4.0 ×**", "3.0 ×", "10.0 ×", "40%"]
+    assert row[-2:] == ["1.20 × / 3.00 ×", "0.50 ×"]
+    bench.write_table({"w1": row})
+    assert capsys.readouterr().out.splitlines()[-1].count("|") == len(bench.HEAD) + 1

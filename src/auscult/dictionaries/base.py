@@ -381,7 +381,7 @@ class Dictionary(nn.Module, ABC):
                 f"this {self.registered_name} dictionary has not been fitted: call fit_from first"
             )
         # The sum of finite numbers is finite but for overflow; only then is every value looked at.
-        if not math.isfinite(float(x.sum())) and not bool(torch.isfinite(x).all()):
+        if not math.isfinite(float(x.detach().sum())) and not bool(torch.isfinite(x).all()):
             raise UserError(
                 "the vectors hold values that are not finite (NaN or infinite): leave them out"
             )

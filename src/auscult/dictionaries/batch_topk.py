@@ -22,7 +22,12 @@ from auscult.dictionaries.linear import (
     row_norms,
     squared_error,
 )
-from auscult.dictionaries.selection import RunningThreshold, auxiliary_term, sparse_gradient
+from auscult.dictionaries.selection import (
+    ENCODER_START,
+    RunningThreshold,
+    auxiliary_term,
+    sparse_gradient,
+)
 
 
 @DICTIONARIES.register("batch-topk")
@@ -70,8 +75,8 @@ class BatchTopKDictionary(Dictionary):
         self.running = RunningThreshold(params.threshold_memory)
 
     def initialise(self, rng: np.random.Generator) -> None:
-        """Random unit atoms, the encoder their copy."""
-        self.linear.initialise(rng)
+        """Random unit atoms, the encoder a shorter copy."""
+        self.linear.initialise(rng, encoder_scale=ENCODER_START)
 
     @property
     def atoms(self) -> Float[Tensor, "n_features d_in"]:

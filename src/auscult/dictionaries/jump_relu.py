@@ -16,15 +16,18 @@ from auscult.dictionaries.base import (
     Objective,
     SaeLensForm,
 )
+from auscult.dictionaries.dense_step import DenseStep
 from auscult.dictionaries.linear import (
     BIAS,
     DECODER,
     ENCODER,
     LinearCoder,
     gradient_of,
+    pieces,
     row_norms,
     squared_error,
 )
+from auscult.dictionaries.products import as_integers, counted, switch_off, switch_type
 
 
 @DICTIONARIES.register("jump-relu")
@@ -133,28 +136,37 @@ class JumpReluDictionary(Dictionary):
         With ``g = ∂mse/∂z = 2 (v̂ - v) Dᵀ / N`` and ``c = ∂l0/∂L0 / N``, ``∂/∂θ = -(1/ε) Σ_n K
         (θ g + c)``, and ``∂/∂log θ = θ ∂/∂θ``; the rest is as in any linear layer.
         """
-        linear, scratch, n = self.linear, self.linear.scratch, len(vectors)
-        wide, narrow = (n, self.n_features), vectors.shape
+        n, half = len(vectors), self.params.bandwidth / 2
         thresholds = self.thresholds
-        centred = torch.sub(vectors, linear.decoder_bias, out=scratch("centred", vectors, *narrow))
-        pre = scratch("pre", vectors, *wide)
-        torch.addmm(linear.encoder_bias, centred, linear.encoder.T, out=pre)
-        on = torch.gt(pre, thresholds, out=scratch("on", vectors, *wide))
-        acts = torch.mul(pre, on, out=scratch("acts", vectors, *wide))
-        near = pre.sub_(thresholds).abs_().lt_(self.params.bandwidth / 2)
-        residual = scratch("residual", vectors, *narrow)
-        torch.addmm(linear.decoder_bias, acts, linear.decoder, out=residual).sub_(targets)
-        fired = on.sum(0)
-        l0 = fired.sum() / n
-        terms = {"mse": residual.square().sum() / n, "l0": self._price(l0)}
-
-        residual.mul_(2.0 / n)
-        into_acts = torch.mm(residual, linear.decoder.T, out=scratch("into", vectors, *wide))
-        counted = near.sum(0) * (self._slope_of_price(l0) / n)
-        pull = thresholds * near.mul_(into_acts).sum(0) + counted
-        gradient_of(self.log_threshold).copy_(pull * thresholds / -self.params.bandwidth)
-        linear.backward(centred, acts, residual, into_acts.mul_(on))
-        return Objective(terms, fired)
+        # In units of 2 / N a gradient is the residual times an atom.
+        step = DenseStep(self.linear, *self.linear.less_bias(vectors, targets), 2.0 / n)
+        lowered, free = thresholds.to(step.dtype), torch.zeros_like(thresholds, dtype=step.dtype)
+        fired, counts = (torch.zeros(self.n_features, dtype=torch.int64) for _ in "fc")
+        fired, counts = fired.to(vectors.device), counts.to(vectors.device)
+        pull = torch.zeros_like(thresholds)
+        for start, stop in pieces(n, self.n_features):
+            pre = step.encoded(start, stop)
+            on, near = (
+                step.scratch(name, *pre.shape, dtype=switch_type(step.dtype))
+                for name in ("on", "near")
+            )
+            torch.gt(as_integers(pre), as_integers(lowered), out=on)
+            acts = step.scratch("acts", *pre.shape).copy_(pre)
+            switch_off(acts, on)
+            torch.lt(pre.sub_(lowered).abs_(), half, out=near)
+            into_acts = step.decoded(start, stop, acts, free)
+            into_near = acts.copy_(into_acts)
+            switch_off(into_near, near)
+            pull += into_near.sum(0)
+            switch_off(into_acts, on)
+            step.learn(start, stop, into_acts)
+            fired += counted(on)
+            counts += counted(near)
+        l0 = fired.sum().to(vectors.dtype) / n
+        terms = {"mse": step.finish(), "l0": self._price(l0)}
+        slopes = thresholds * pull * step.unit + counts * (self._slope_of_price(l0) / n)
+        gradient_of(self.log_threshold).copy_(slopes * thresholds / -self.params.bandwidth)
+        return Objective(terms, fired.to(vectors.dtype))
 
     def claims(self) -> Mapping[str, frozenset[str]]:
         """The penalty reaches thresholds only."""

@@ -120,16 +120,26 @@ class Learner:
         x: Float[Tensor, "n d_in"],
         target: Float[Tensor, "n d_out"] | None,
         lr: float,
+        vectors: Float[Tensor, "n d"] | None = None,
     ) -> None:
         """Learn from one batch.
+
+        Args:
+            step: From 0 on.
+            x: The batch.
+            target: What is to be made of it, if not itself.
+            lr: Learning rate.
+            vectors: The batch, preprocessed, where someone did it already; it has no target then.
 
         Raises:
             UserError: A term of the loss is not finite; parameters are as they were.
         """
         dictionary = self._dictionary
         rise = min(1.0, (step + 1) / max(1, self._conduct.sparsity_warm_up))
-        dictionary.sparsity = rise * math.exp(float(self._steering))
-        objective = self._differentiated(x, target)
+        sparsity = rise * math.exp(float(self._steering))
+        if dictionary.sparsity != sparsity:  # telling a module costs as much as a small product
+            dictionary.sparsity = sparsity
+        objective = self._differentiated(x, target, vectors)
         losses = {name: float(term.detach()) for name, term in objective.terms.items()}
         if self._extra_losses is not None:
             extras = self._extra_losses(dictionary, x, step)
@@ -187,9 +197,13 @@ class Learner:
         dictionary.vectors_since_fired[dead] = 0
         return len(dead)
 
-    def _differentiated(self, x: Tensor, target: Tensor | None) -> Objective:
+    def _differentiated(
+        self, x: Tensor, target: Tensor | None, vectors: Tensor | None
+    ) -> Objective:
         """The dictionary's own gradient; by autograd where its terms weigh otherwise."""
         dictionary, weight = self._dictionary, self._local_weight
+        if weight == 1.0 and vectors is not None:
+            return dictionary.differentiate(vectors, vectors)
         if weight == 1.0:
             return dictionary.gradients(x, target)
         own = dictionary.whole_objective(x, target)
@@ -254,4 +268,5 @@ class Learner:
             self._log.close()
         self._adam.release()
         for coder in self._coders():
+            coder.bf16 = False
             coder.scratch.clear()

@@ -128,6 +128,8 @@ class MatryoshkaDictionary(Dictionary):
         A feature is in its own prefix and in all larger ones: its gradient is as if its
         reconstruction had the error ``Σ_{g ≥ its own} (v̂_g - v) / G``.
         """
+        if vectors.device.type != "cpu":
+            return super().differentiate(vectors, targets)
         terms, fired, left_over = self._differentiate_prefixes(vectors, targets)
         auxiliary = self._auxiliary(vectors, left_over)
         for term in auxiliary.values():
@@ -139,27 +141,34 @@ class MatryoshkaDictionary(Dictionary):
         self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
     ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Terms, how often features fired, and what is left over."""
-        linear, scratch, n = self.linear, self.linear.scratch, len(vectors)
-        centred = vectors - linear.decoder_bias
-        pre = scratch("pre", vectors, n, self.n_features)
-        torch.addmm(linear.encoder_bias, centred, linear.encoder.T, out=pre)
-        acts = self.running.keep_fast(pre, self.params.k * n, scratch)
-        groups = list(self._groups())
-        residual = linear.decoder_bias - targets
-        residuals, terms = [], {}
-        for name, group in groups:
-            residual = torch.addmm(residual, acts[:, group], linear.decoder[group])
+        linear, n = self.linear, len(vectors)
+        centred, goal = linear.less_bias(vectors, targets)
+        acts = self.running.keep_entries(linear, centred, self.params.k * n)
+        dtype, groups = linear.operands(centred), list(self._groups())
+        atoms = linear.lowered("decoder", linear.decoder, dtype)
+        parts = [acts.of(group.start, group.stop) for _, group in groups]
+        residual, residuals, terms = -goal, [], {}
+        for (name, group), part in zip(groups, parts, strict=True):
+            residual = residual + part.decode(atoms[group])
             residuals.append(residual)
             terms[name] = residual.square().sum() / (n * len(groups))
 
         into_estimate = torch.zeros_like(residual)
-        for (_, group), each in zip(reversed(groups), reversed(residuals), strict=True):
+        into_bias, fired = gradient_of(linear.encoder_bias), torch.empty_like(linear.encoder_bias)
+        x = linear.lowered("centred", centred, dtype)
+        for (_, group), part, each in zip(groups[::-1], parts[::-1], residuals[::-1], strict=True):
             into_estimate.add_(each, alpha=2.0 / (n * len(groups)))
-            torch.mm(acts[:, group].T, into_estimate, out=gradient_of(linear.decoder)[group])
-            torch.mm(into_estimate, linear.decoder[group].T, out=pre[:, group])
-        on = torch.sign(acts, out=scratch("on", vectors, *pre.shape))
-        linear.backward_encoder(centred, into_estimate, pre.mul_(on))
-        return terms, on.sum(0), residual.neg()
+            entries = part.by_feature
+            pull = linear.lowered("into estimate", into_estimate, dtype)
+            entries.pulled(entries.values, pull, gradient_of(linear.decoder)[group])
+            into_acts = entries.products(into_estimate, linear.decoder[group])
+            into_acts *= entries.values != 0
+            entries.pulled(into_acts, x, gradient_of(linear.encoder)[group])
+            into_bias[group] = entries.totals(into_acts)
+            fired[group] = entries.count().to(fired.dtype)
+        bias = torch.sum(into_estimate, 0, out=gradient_of(linear.decoder_bias))
+        bias.sub_(into_bias @ linear.encoder)
+        return terms, fired, residual.neg()
 
     def claims(self) -> Mapping[str, frozenset[str]]:
         """The auxiliary term is formed only while features are dead."""

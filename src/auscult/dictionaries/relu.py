@@ -83,8 +83,7 @@ class ReluDictionary(Dictionary):
 
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``z``."""
-        pre = self.linear.pre_activations(vectors)
-        return pre.relu() if pre.requires_grad else pre.relu_()
+        return self.linear.pre_activations(vectors, rectified=True)
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
         """``v̂``."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from auscult.dictionaries.linear import LinearCoder, Scratch, gradient_of, squared_error
+from auscult.dictionaries.linear import LinearCoder, gradient_of, squared_error
 from auscult.dictionaries.sparse_acts import (
     BLOCK_FLOATS,
     SparseActs,
@@ -16,6 +16,12 @@ from auscult.dictionaries.sparse_acts import (
     largest_entries,
     places_above,
 )
+
+ENCODER_START = 3**-0.5
+"""Length of an encoder's rows at the start, beside unit atoms, as in sparsify.
+
+Atoms that are on together overlap: with rows of unit length they rebuild too much at first, and
+after 40 steps of the workload q3 the FVU was 0.526, not 0.495."""
 
 
 @dataclass(frozen=True)
@@ -129,16 +135,6 @@ def keep_top(
 
 
 @torch.no_grad()
-def keep_top_fast(
-    pre: Float[Tensor, "n n_features"], k: int, signed: bool
-) -> Float[Tensor, "n n_features"]:
-    """The same as :func:`keep_top`, without gradient; of equal entries it may keep others."""
-    chosen = largest_entries(pre.abs() if signed else pre, k)
-    values = pre.gather(1, chosen)
-    return torch.zeros_like(pre).scatter_(1, chosen, values if signed else values.relu_())
-
-
-@torch.no_grad()
 def top_acts(
     linear: LinearCoder, centred: Float[Tensor, "n d_in"], k: int, signed: bool
 ) -> SparseActs:
@@ -149,7 +145,7 @@ def top_acts(
         features.append(chosen.flatten())
         values.append(pre.gather(1, chosen).flatten().to(centred.dtype))
     kept = torch.cat(values)
-    ends = torch.arange(0, k * len(centred) + 1, k)
+    ends = torch.arange(0, k * len(centred) + 1, k, device=centred.device)
     entries = kept if signed else kept.relu_()
     return SparseActs(torch.cat(features), entries, ends, len(linear.decoder))
 
@@ -190,36 +186,6 @@ class RunningThreshold(nn.Module):
         values, chosen = flat.topk(n_kept, sorted=False)
         self._note(values.detach())
         return torch.zeros_like(flat).scatter(0, chosen, values).reshape(pre.shape)
-
-    @torch.no_grad()
-    def keep_fast(
-        self, pre: Float[Tensor, "n n_features"], n_kept: int, scratch: Scratch
-    ) -> Float[Tensor, "n n_features"]:
-        """The same as :meth:`keep`, without gradient and into memory that is overwritten next time.
-
-        Only what exceeds four fifths of the threshold is ranked, unless that is too little: a
-        batch has few entries that large.
-        """
-        if pre.device.type != "cpu" or pre.dtype != torch.float32:
-            return self.keep(pre, n_kept)
-        flat = pre.flatten()
-        candidates = flat[flat > 0.8 * self.threshold].numpy()
-        if len(candidates) < n_kept:
-            candidates = flat[flat > 0].numpy()
-        place = len(candidates) - n_kept
-        if place > 0:
-            candidates.partition(place)
-            candidates = candidates[place:]
-        if len(candidates) == 0:
-            self.smallest = float("nan")
-            return torch.zeros_like(pre)
-        smallest = float(candidates.min())
-        reached = torch.ge(pre, smallest, out=scratch("reached", pre, *pre.shape))
-        acts = torch.mul(pre, reached, out=scratch("acts", pre, *pre.shape))
-        if int(torch.count_nonzero(acts)) > n_kept:
-            return self.keep(pre, n_kept)
-        self.smallest = smallest
-        return acts
 
     @torch.no_grad()
     def keep_entries(

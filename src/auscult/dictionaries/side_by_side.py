@@ -5,6 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from auscult.dictionaries.base import Dictionary
 
 Together = Callable[[Sequence[Callable[[], None]]], None]
 """Does all of some tasks, and comes back when all are done."""
@@ -41,3 +45,28 @@ def side_by_side(n_tasks: int) -> Iterator[Together]:
             yield at_once
     finally:
         torch.set_num_threads(n_threads)
+
+
+class Preprocessed:
+    """Batches that are preprocessed once for all dictionaries that make the same of them."""
+
+    def __init__(self, dictionaries: Sequence[Dictionary]) -> None:
+        self._first = [
+            next(first for first in dictionaries if _alike(first, each)) for each in dictionaries
+        ]
+
+    def __call__(self, x: Float[Tensor, "n d_in"]) -> list[Float[Tensor, "n d"]]:
+        """The vectors of each dictionary, not to be overwritten: some are the same tensor."""
+        distinct = {id(first): first for first in self._first}
+        made = {key: first.pair(x, None)[0] for key, first in distinct.items()}
+        return [made[id(first)] for first in self._first]
+
+
+def _alike(one: Dictionary, other: Dictionary) -> bool:
+    a, b = one.preprocess, other.preprocess
+    if one.d_in != other.d_in or (a.span is None) != (b.span is None):
+        return False
+    pairs = [(a.mean, b.mean), (a.scale, b.scale)]
+    if a.span is not None and b.span is not None:
+        pairs.append((a.span, b.span))
+    return all(torch.equal(left, right) for left, right in pairs)

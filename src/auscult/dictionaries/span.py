@@ -38,11 +38,22 @@ def span_of(statistics: Statistics, *, centred: bool) -> Float64[np.ndarray, "ra
     moments = statistics.covariance if centred else statistics.second_moment
     if moments is None or not np.isfinite(moments).all():
         return None
+    if _is_above(moments, _NOTHING * float(np.trace(moments))):
+        return None
     values, rows = principal_directions(moments)
     left = values.sum() - np.cumsum(values)
     rank = int(np.argmax(left <= _NOTHING * values.sum())) + 1
     rank = -(-rank // _MULTIPLE) * _MULTIPLE
     return rows[:rank] if rank <= _WORTH_IT * len(values) else None
+
+
+def _is_above(moments: Float64[np.ndarray, "d d"], floor: float) -> bool:
+    """Whether every eigenvalue is above a floor; far less work than to find them."""
+    try:
+        np.linalg.cholesky(moments - floor * np.eye(len(moments)))
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 @contextmanager

@@ -47,6 +47,14 @@ class SparseActs:
         features, values = self.features[first:last], self.values[first:last]
         return _weighted_sums(features, values, ends - first, atoms)
 
+    def of(self, start: int, stop: int) -> "SparseActs":
+        """Those of some features alone, which are counted from 0."""
+        kept = (self.features >= start) & (self.features < stop)
+        before = torch.zeros(len(kept) + 1, dtype=torch.int64)
+        torch.cumsum(kept, 0, out=before[1:])
+        features, values = self.features[kept] - start, self.values[kept]
+        return SparseActs(features, values, before[self.ends], stop - start)
+
     @cached_property
     def by_feature(self) -> "ByFeature":
         """The same entries, feature by feature."""

@@ -28,7 +28,7 @@ from auscult.dictionaries.checkpoint import Checkpoint, read_checkpoint, write_c
 from auscult.dictionaries.joined import JoinedSource
 from auscult.dictionaries.learner import Conduct, ExtraLosses, Learner
 from auscult.dictionaries.products import Bf16, reads_bf16
-from auscult.dictionaries.side_by_side import side_by_side
+from auscult.dictionaries.side_by_side import Preprocessed, side_by_side
 from auscult.dictionaries.span import may_turn, span_of, within
 from auscult.store.source import VectorSource
 
@@ -165,7 +165,7 @@ def train(
     learners = [job for job in jobs if job.dictionary.trainable]
     if learners:
         joined = source if targets is None else JoinedSource([source, targets])
-        spans = [_span(job, joined, settings) for job in learners]
+        spans = _spans(learners, joined, settings)
         _loop(learners, source, joined, settings, folder, on_progress, spans)
     for job in jobs:
         job.dictionary.requires_grad_(False).eval()
@@ -186,15 +186,7 @@ def _loop(
     identity = _identity(jobs, joined, settings, spans)
     before = read_checkpoint(folder, identity)
     done = before.step if before else 0
-    conduct = Conduct(
-        clip_norm=settings.clip_norm,
-        dead_after=settings.dead_after or joined.n_vectors,
-        bf16=settings.bf16,
-        sparsity_warm_up=settings.sparsity_warm_up,
-        target_l0=settings.target_l0,
-        resample_every=settings.resample_every,
-        seed=settings.seed,
-    )
+    conduct = _conduct(settings, joined)
     for job in jobs if before is None else ():
         rng = named_rng(job.seed, "prepare", job.dictionary.registered_name)
         job.dictionary.prepare(source, rng)
@@ -208,6 +200,7 @@ def _loop(
         # What a caller adds to a loss may share a model between dictionaries: then one by one.
         apart = any(job.extra_losses for job in jobs) or learners[0].device.type != "cpu"
         together = stack.enter_context(side_by_side(1 if apart else len(learners)))
+        preprocessed = Preprocessed([job.dictionary for job in jobs])
         interrupted = stack.enter_context(_interrupt_deferred())
         batches = stack.enter_context(closing(_batches(joined, settings, done)))
         for step in range(done, settings.steps):
@@ -216,7 +209,13 @@ def _loop(
             x, target = batch[:, :d_in], batch[:, d_in:] if joined.d_in > d_in else None
             last = step + 1 == settings.steps
             lr = learning_rate(settings, step)
-            together([partial(learner.step, step, x, target, lr) for learner in learners])
+            known = preprocessed(x) if target is None else [None] * len(learners)
+            together(
+                [
+                    partial(learner.step, step, x, target, lr, vectors)
+                    for learner, vectors in zip(learners, known, strict=True)
+                ]
+            )
             for learner in learners:
                 if last or (step + 1) % settings.log_every == 0:
                     learner.write_line()
@@ -230,12 +229,23 @@ def _loop(
         job.dictionary.after_training()
 
 
+def _conduct(settings: TrainSettings, source: VectorSource) -> Conduct:
+    return Conduct(
+        clip_norm=settings.clip_norm,
+        dead_after=settings.dead_after or source.n_vectors,
+        bf16=settings.bf16,
+        sparsity_warm_up=settings.sparsity_warm_up,
+        target_l0=settings.target_l0,
+        resample_every=settings.resample_every,
+        seed=settings.seed,
+    )
+
+
 def _keep_memory() -> None:
     """Let the C library keep what is freed of up to 32 MB, and not hand it back to the system.
 
-    Else the system clears the temporaries of every step anew, which took a tenth of it. glibc keeps
-    as much as the largest piece that it saw come and go, and has an upper bound of 32 MB; to others
-    this means nothing.
+    Else the system clears the temporaries of every step anew, page by page. glibc keeps as much as
+    the largest piece that it saw come and go, up to a bound of 32 MB; to others this means nothing.
     """
     torch.empty(31 << 20, dtype=torch.uint8)
 
@@ -331,12 +341,22 @@ def _check_sparsity(jobs: Sequence[TrainingJob], settings: TrainSettings) -> Non
             )
 
 
-def _span(job: TrainingJob, source: VectorSource, settings: TrainSettings) -> Span:
-    """The subspace in which it is trained; a loss from elsewhere knows the whole space only."""
-    turns = may_turn(job.dictionary) and job.extra_losses is None
-    if not settings.rotate or not turns or source.d_in != job.dictionary.d_in:
-        return None
-    return span_of(source.statistics, centred=job.dictionary.params.centre)
+def _spans(
+    jobs: Sequence[TrainingJob], source: VectorSource, settings: TrainSettings
+) -> list[Span]:
+    """The subspace in which each is trained; a loss from elsewhere knows the whole space only."""
+    known: dict[bool, Span] = {}
+    found: list[Span] = []
+    for job in jobs:
+        dictionary, centred = job.dictionary, bool(job.dictionary.params.centre)
+        turns = settings.rotate and job.extra_losses is None and source.d_in == dictionary.d_in
+        if not turns or not may_turn(dictionary):
+            found.append(None)
+            continue
+        if centred not in known:
+            known[centred] = span_of(source.statistics, centred=centred)
+        found.append(known[centred])
+    return found
 
 
 def _reads_bf16(dictionary: Dictionary, settings: TrainSettings) -> bool:
