@@ -29,7 +29,10 @@ def table(columns: list[str], rows: list[list[str]]) -> list[str]:
 def stages(run: Run) -> list[str]:
     """What the architecture says of the stages at which the rate changes."""
     rows = []
-    for told in run.result("atlas")["facts"]["turning"]:
+    turning = run.result("atlas")["facts"].get("turning")
+    if not turning:
+        return ["The ruler ends before its last layers, which have no regular place in time."]
+    for told in turning:
         stage = stage_of(told)
         rows.append(
             [
