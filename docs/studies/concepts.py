@@ -56,7 +56,7 @@ def runs_table(runs: list[Run]) -> list[str]:
         seconds = sum(stage["seconds"] for stage in run.manifest["stages"])
         lines.append(
             line(
-                run.manifest["name"],
+                f"[{run.manifest['name']}](concepts/{run.manifest['name']}.toml)",
                 f"`{model.get('factory', model['type'])}`",
                 ", ".join(f"`{tap}`" for tap in run.manifest["times"]),
                 run.manifest["recordings"],
@@ -160,6 +160,8 @@ def families(runs: list[Run]) -> list[str]:
     )  # fmt: skip
     for run in runs:
         for result in of_type(run, "concept-probes"):
+            if len({row["family"] for row in result["facts"]["rows"]}) < 2:
+                continue
             units = result["facts"]["units"]
             for row in result["facts"]["rows"]:
                 if row["representation"] != "response vectors":
@@ -182,23 +184,41 @@ def families(runs: list[Run]) -> list[str]:
     return lines
 
 
-def measured(runs: list[Run], analysis: str, containing: str) -> list[str]:
-    """Measurements of one analysis whose names contain some words."""
+def measured(runs: list[Run], analysis: str, containing: str, each_tap: bool = True) -> list[str]:
+    """Measurements of one analysis whose names contain some words; of every tap, or of the last."""
     lines = head("study", "tap", "measure", "value", "nulls")
     for run in runs:
         for result in of_type(run, analysis):
-            for one in result["measurements"]:
-                if containing in one["name"]:
-                    nulls = "; ".join(f"{k} {share(v)}" for k, v in one["controls"].items())
-                    lines.append(
-                        line(
-                            run.manifest["name"],
-                            f"`{one['tap']}`",
-                            one["name"],
-                            share(one["value"]),
-                            nulls,
-                        )
+            found = [one for one in result["measurements"] if containing in one["name"]]
+            for one in found if each_tap else found[-1:]:
+                nulls = "; ".join(f"{k} {share(v)}" for k, v in one["controls"].items())
+                lines.append(
+                    line(
+                        run.manifest["name"],
+                        f"`{one['tap']}`",
+                        one["name"],
+                        share(one["value"]),
+                        nulls,
                     )
+                )
+    return lines
+
+
+def tuned(runs: list[Run]) -> list[str]:
+    """Share of channels that each sweep moves; the same under random weights in brackets."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for run in runs:
+        for result in of_type(run, "psychophysics"):
+            for one in result["measurements"]:
+                sweep, _, rest = one["name"].partition(": share of channels")
+                if rest:
+                    row = found.setdefault((run.manifest["name"], one["tap"]), {})
+                    random = share(one["controls"].get("random weights"))
+                    row[sweep] = f"{share(one['value'])} ({random})"
+    sweeps = list(dict.fromkeys(sweep for row in found.values() for sweep in row))
+    lines = head("study", "tap", *sweeps)
+    for (name, tap), row in found.items():
+        lines.append(line(name, f"`{tap}`", *(row.get(sweep, "–") for sweep in sweeps)))
     return lines
 
 
@@ -227,13 +247,20 @@ def main() -> None:
         *("", "## The published table, and these networks", "", *beside_published(runs)),
         *("", "## Verdicts", "", *verdicts(runs)),
         *("", "## Every tap", "", *probes(runs)),
-        *("", "## Labels bound probes", "", *measured(runs, "concept-probes", "give one class")),
+        *(
+            "",
+            "## Labels bound probes",
+            "",
+            *measured(runs, "concept-probes", "give one class", False),
+        ),
         *("", "## Kinds of probe", "", *families(runs)),
         *("", "## Every dictionary", "", *dictionaries(runs)),
         *("", "## Shared features", ""),
         *measured(runs, "concept-dictionaries", "overlap of"),
         *("", "## What channels answer to", ""),
-        *measured(runs, "psychophysics", "share of channels"),
+        "Share of channels that a sweep of one parameter moves (random weights in brackets).",
+        "",
+        *tuned(runs),
     ]
     page += ["", (HERE / "concepts.words.md").read_text(encoding="utf-8").rstrip()]
     (HERE / "concepts.md").write_text("\n".join(page) + "\n", encoding="utf-8")

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from auscult.analyses.psychophysics import Psychophysics
+from auscult.blocks import SmallMultiples
 from auscult.testing.planted_tuning import RATE, Planted
 from auscult.testing.studies import answer
 
@@ -98,6 +100,15 @@ def test_what_was_planted_counts_as_tuned_and_the_deaf_never_do(found, sweep, tu
     explained = dict(zip(known["best"], known["explained"], strict=True))
     assert max(explained[unit] for unit in DEAF) < 0.5
     assert min(explained[unit] for unit in tuned) > 0.95
+
+
+def test_curves_are_drawn_as_shares_of_their_own_greatest(found):
+    drawn = [one for one in Psychophysics().view(found) if isinstance(one, SmallMultiples)]
+    assert len(drawn) == len(SETTINGS["sweeps"])
+    for picture in drawn:
+        for curve_ in picture.curves:
+            for series in curve_.series:
+                assert np.max(series.y) == pytest.approx(1)
 
 
 def test_planted_tuning_is_told_from_random_weights(found):

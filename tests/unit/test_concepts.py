@@ -137,7 +137,7 @@ def test_flux_is_greatest_in_the_hop_that_holds_a_beginning():
     samples[4000:] = noise(0.5)
     values = label("flux", samples, TimeBase(RATE, hop=Fraction(160)), window_s=0.02).values
     assert abs(int(values.argmax()) - 25) <= 1
-    assert values[:20].max() < 0.1
+    assert values[:23].max() < 0.1  # only what 10 ms and half a window reach
     silence = label("flux", np.zeros(RATE), TimeBase(RATE, hop=Fraction(160)))
     assert not silence.known.any()
 

@@ -98,6 +98,15 @@ def test_the_strongest_pitch_class_is_that_of_the_note():
     assert np.mean(right) > 0.95
 
 
+def test_the_confidence_of_a_pitch_class_is_its_share_of_energies_over_frequency():
+    low, high = (440 * 2 ** ((note - 69) / 12) for note in (60, 67))
+    labels = label("chroma", 0.1 * (stack(low, n=1) + stack(high, n=1)))
+    assert set(words(labels)[5:-5]) == {"C"}
+    share = (1 / low) / (1 / low + 1 / high)
+    # The window smears each over the bell of its semitone, which is wider for the higher one.
+    np.testing.assert_allclose(labels.confidence[5:-5], share, atol=0.06)
+
+
 def test_the_quality_of_a_chord_is_the_one_that_was_played():
     right = []
     for told, samples in stimuli(

@@ -328,7 +328,11 @@ def _pictures(result: Result) -> list[Block]:
 def _curves(result: Result, tap: str, name: str, known: dict[str, Any]) -> SmallMultiples:
     start = f"{tap}/{name}"
     steps, curves = result.arrays[f"{start}/steps"], result.arrays[f"{start}/curves"]
-    deviation, random = result.arrays[f"{start}/deviation"], result.arrays[f"{start}/random"]
+    # Units differ in scale by orders of magnitude, and so do two networks: shapes are compared.
+    top = _greatest(curves)
+    curves, deviation = curves / top, result.arrays[f"{start}/deviation"] / top
+    random = result.arrays[f"{start}/random"]
+    random = random / _greatest(random)
     x = Axis(name, known["unit"], "log" if known["log"] else "linear")
     return SmallMultiples(
         f"{tap}: units that {name} moves most",
@@ -346,12 +350,17 @@ def _curves(result: Result, tap: str, name: str, known: dict[str, Any]) -> Small
                     Series("random weights, same channel", random[:, i], control=True),
                 ),
                 x,
-                Axis("mean magnitude"),
+                Axis("share of its greatest response"),
             )
             for i, unit in enumerate(known["best"])
         ),
-        "Band: one standard deviation between repeats.",
+        "Mean magnitude, each curve as a share of its own greatest. Band: one standard deviation "
+        "between repeats.",
     )
+
+
+def _greatest(curves: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(curves).max(axis=0), 1e-30)
 
 
 def _contour_picture(result: Result, tap: str, best: list[int]) -> Curve:
