@@ -28,16 +28,20 @@ control, is about the way *as published*: a probe's weights added to a dictionar
 * **Lyra v2** (google/lyra, Apache-2.0): a causal speech codec at 16 kHz, 64 latents at 50 Hz, loaded through the `python` model type
   with `encode = "encode"`, `quantise = ["quantize", "dequantize"]`, `decode = "decode"`; on sentences of LibriSpeech test-other
   (CC BY 4.0).
-* **mini-encodec** (bundled), on 87 pieces of music: Salamander's piano notes and Tone.js' Berklee instruments (CC BY 3.0), and librosa's
-  examples (public domain, CC BY).
+* **mini-encodec** (bundled): the architecture of EnCodec with few filters, trained on sound that this project makes.
+
+Music is 87 sounds: all of Salamander's piano notes and five of Tone.js' Berklee instruments (CC BY 3.0), and five pieces of librosa's
+examples (public domain, CC BY).
 
 The interval of the isolation is a bootstrap over recordings. The specs are [lyra-speech](steering/lyra-speech.toml),
-[lyra-speech-published](steering/lyra-speech-published.toml), [code-norm](steering/code-norm.toml) and, of the study of concepts,
-[lyra-frames](concepts/lyra-frames.toml).
+[lyra-decoder](steering/lyra-decoder.toml), [lyra-music](steering/lyra-music.toml),
+[mini-encodec-music](steering/mini-encodec-music.toml), [lyra-speech-published](steering/lyra-speech-published.toml),
+[code-norm](steering/code-norm.toml) and, of the study of concepts, [lyra-frames](concepts/lyra-frames.toml).
 
 ```text
-for study in lyra-speech lyra-speech-published code-norm; do auscult run $study.toml --out runs/$study; done
-python docs/studies/steering.py runs/lyra-speech runs/lyra-speech-published runs/lyra-frames runs/code-norm
+for study in lyra-speech lyra-decoder lyra-music mini-encodec-music lyra-speech-published code-norm; do auscult run $study.toml --out runs/$study; done
+python docs/studies/steering.py runs/lyra-speech runs/lyra-decoder runs/lyra-music runs/mini-encodec-music runs/lyra-speech-published \\
+    runs/lyra-frames runs/code-norm
 ```
 """
 

@@ -360,7 +360,7 @@ def _curves(result: Result, tap: str, name: str, known: dict[str, Any]) -> Small
 
 
 def _greatest(curves: np.ndarray) -> np.ndarray:
-    return np.maximum(np.abs(curves).max(axis=0), 1e-30)
+    return np.asarray(np.maximum(np.abs(curves).max(axis=0), 1e-30))
 
 
 def _contour_picture(result: Result, tap: str, best: list[int]) -> Curve:
