@@ -138,7 +138,11 @@ def test_what_is_like_training_is_familiar_and_noise_in_unused_directions_is_not
     rng = named_rng(0, "familiar")
     plane = rng.standard_normal((2, 6))
     vectors = rng.standard_normal((4000, 2)) @ plane
-    known = Familiarity.of(vectors[:2000], vectors[2000:3000])
-    assert known.strange(vectors[3000:]) == pytest.approx(1 - LEVEL, abs=0.03)
-    off_plane = vectors[3000:] + 0.5 * rng.standard_normal((1000, 6))
-    assert known.strange(off_plane) > 0.9
+    recordings = np.arange(1000) // 20
+    known = Familiarity.of(vectors[:2000], vectors[2000:3000], recordings)
+    assert np.median(known.ratio(vectors[3000:])) == pytest.approx(1, abs=0.1)
+    medians = np.median(known.ratio(vectors[3000:]).reshape(50, 20), axis=1)
+    assert np.mean(medians > known.edge) == pytest.approx(1 - LEVEL, abs=0.06)
+    # Noise of the same mean and covariance in each channel, but off the plane that training is in.
+    noise = rng.standard_normal((1000, 6)) * vectors.std(0)
+    assert np.median(known.ratio(noise)) > 2 * known.edge

@@ -124,7 +124,7 @@ class Generation(Analysis):
         found.missing += [(tap, name, why) for name, why in teaching.lacking.items()]
         found.judgements += [
             order_judged(tap, teaching, steps, order["states"]),
-            trusted(tap, course),
+            trusted(tap, course, teaching.reader.familiarity.edge),
         ]
         found.measurements += measured(tap, course, teaching, steps, names, context.seed)
         sounds, blocks = sounding(course, teaching, model.sample_rate)
@@ -155,7 +155,7 @@ _HOW_TO_READ = (
     "1, so one that settles last is late, and none never converges. Read each curve beside the "
     "dashed line: what probes say on the straight line from this noise to this result, where "
     "nothing is decided at any step. What a probe says of states unlike its training is no reading "
-    "of sound: see the share of strange frames."
+    "of sound: see how strange states are to the probes."
 )
 
 
@@ -247,4 +247,5 @@ def _facts(
         "n_prompts": len(course.prompts),
         "prompts": names.tolist(),
         "n_steps": len(course.progress) - 1,
+        "edge": teaching.reader.familiarity.edge,
     }

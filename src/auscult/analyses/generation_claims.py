@@ -11,7 +11,6 @@ from auscult.blocks import Verdict
 from auscult.core.rng import named_rng
 from auscult.measures.convergence import Lead, settled
 from auscult.measures.course import expected
-from auscult.measures.familiarity import LEVEL
 from auscult.measures.probes import MAJORITY, SHUFFLED
 
 STRAIGHT = "straight line from noise to result"
@@ -22,6 +21,8 @@ PK_04 = ("pitch", "centroid", "loudness")
 
 _PUBLISHED = "pitch by step 21, timbre by 25 of 32, amplitude not by the end (arXiv 2510.23802)"
 _FEWEST_PROMPTS = 8
+_READ_BY = "balanced accuracy"
+"""Whether a concept is read: classes are uneven (silence, the loudest bin), and must not decide."""
 
 
 def untold(tap: str, reason: str) -> Judgement:
@@ -46,8 +47,8 @@ def order_judged(
         name
         for name in PK_04
         if name not in lacking
-        and teaching.readings[name].scores.intervals["accuracy"][0]
-        <= max(teaching.readings[name].controls[k]["accuracy"] for k in (MAJORITY, SHUFFLED))
+        and teaching.readings[name].scores.intervals[_READ_BY][0]
+        <= max(teaching.readings[name].controls[k][_READ_BY] for k in (MAJORITY, SHUFFLED))
     ]
     if lacking or blind:
         why = f"no probe reads {', '.join(lacking + blind)} better than its nulls"
@@ -96,33 +97,40 @@ def order_judged(
     )
 
 
-def trusted(tap: str, course: Course) -> Judgement:
-    """Are the states on the way like what probes were trained on?"""
-    n_steps = len(course.progress) - 1
-    strange = {place: values.mean(0) for place, values in course.strange.items()}
-    state = strange["state"]
-    familiar = np.flatnonzero(state > 0.5)
-    last = int(familiar[-1]) if len(familiar) else -1
-    measured = Measurement(
-        "strange frames, mean over the states before the result",
+def trusted(tap: str, course: Course, edge: float) -> Judgement:
+    """Are the states on the way like what probes were trained on?
+
+    Args:
+        tap: Of the latents.
+        course: What was seen.
+        edge: Ratio of distances below which 95 % of held-out recordings lie.
+    """
+    state, estimate = (course.strange[place].mean(0) for place in ("state", "estimate"))
+    n_steps = len(state) - 1
+    beyond = np.flatnonzero(state > edge)
+    last = int(beyond[-1]) if len(beyond) else -1
+    measurement = Measurement(
+        "distance of states from the probes' training, mean over the steps before the result",
         float(state[:-1].mean()),
-        "",
+        "times that of held-out latents",
         {
-            "held-out latents": 1 - LEVEL,
-            "clean estimates": float(strange["estimate"][:-1].mean()),
+            "95 % of held-out recordings": edge,
+            "clean estimates": float(estimate[:-1].mean()),
             "the result itself": float(state[-1]),
         },
         tap=tap,
     )
-    within = last < n_steps // 2 and state[-1] < 0.5
+    told = f"States are {state[0]:.1f} times as far from the probes' training as held-out latents "
+    told += f"at first and {state[-1]:.1f} times at the result; "
+    told += (
+        f"up to step {last} they are beyond the edge." if last >= 0 else "never beyond the edge."
+    )
     return Judgement(
-        f"Up to step {last} more than half of all frames are unlike the probes' training."
-        if last >= 0
-        else "At every step most frames are like the probes' training.",
-        measured,
-        "holds" if within else "does not hold",
-        "A probe is believed where most frames lie within the distance of 95 % of held-out "
-        "latents; that must be so from half-way on, at the latest.",
+        told,
+        measurement,
+        "holds" if last < n_steps // 2 else "does not hold",
+        "A probe is believed where states lie, on average over prompts, within the distance of "
+        "95 % of held-out recordings; that must be so from half-way on, at the latest.",
     )
 
 
@@ -166,15 +174,15 @@ def measured(
             )
         )
     for name, reading in teaching.readings.items():
-        nulls = {key: scores["accuracy"] for key, scores in reading.controls.items()}
+        nulls = {key: scores[_READ_BY] for key, scores in reading.controls.items()}
         scores = reading.scores
         found.append(
             Measurement(
-                f"{name} from clean latents: accuracy of its probe",
-                scores.values["accuracy"],
+                f"{name} from clean latents: balanced accuracy of its probe",
+                scores.values[_READ_BY],
                 "",
                 nulls,
-                scores.intervals["accuracy"],
+                scores.intervals[_READ_BY],
                 tap=tap,
             )
         )

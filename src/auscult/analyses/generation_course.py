@@ -144,7 +144,8 @@ def taught(
         readings[name] = read(
             labelled.x, target, labelled.recording_ids, labelled.test, rng, settings
         )
-    familiarity = Familiarity.of(labelled.x[~labelled.test], labelled.x[labelled.test])
+    test = labelled.test
+    familiarity = Familiarity.of(labelled.x[~test], labelled.x[test], labelled.recording_ids[test])
     reader = Reader(
         {name: one.probe for name, one in readings.items()}, labelled.targets, familiarity
     )
@@ -164,7 +165,8 @@ class Course:
         heard: At each step that was listened to, shares of frames as estimators hear them.
         values: What they heard, mean over frames: ``[prompt heard concept]``.
         listened: Those steps.
-        strange: Share of frames unlike the probes' training, of states and of estimates.
+        strange: Distance from the probes' training, of states and of estimates, as a ratio to
+            that of held-out latents.
         sounds: Decoded estimates of the first prompts: ``[heard time]`` each.
         tracks: What estimators heard of them over time: ``[heard concept frame]`` each.
     """
@@ -253,7 +255,7 @@ class _Follower:
         frames = seen.values.numpy()
         self.course.progress[seen.step] = seen.progress
         places = (STATE, ESTIMATE) if seen.step == self.n_steps else (seen.place,)
-        told, far = self.reader.read(frames), self.reader.strange(frames)
+        told, far = self.reader.read(frames), self.reader.strangeness(frames)
         for place in places:
             self.logs[place].put(self.rows, seen.step, told)
             self.course.strange[place][self.rows, seen.step] = far

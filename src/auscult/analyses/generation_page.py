@@ -23,7 +23,6 @@ from auscult.blocks import (
 )
 from auscult.core.rng import named_rng
 from auscult.measures.convergence import MEASURES
-from auscult.measures.familiarity import LEVEL
 from auscult.measures.statistics import bootstrap_band
 
 WORDS = {
@@ -127,15 +126,16 @@ def _strange(result: Result) -> Curve:
         rng = named_rng(0, "generation", "strange", key)
         low, high = bootstrap_band(rows, np.arange(len(rows)), rng)
         series.append(Series(words, rows.mean(0), None, low, high))
-    series.append(Series("held-out latents", np.full(len(steps), 1 - LEVEL), control=True))
+    edge = np.full(len(steps), result.facts["edge"])
+    series.append(Series("95 % of held-out recordings", edge, control=True))
     return Curve(
         "How strange states are to the probes",
         steps,
         tuple(series),
         _STEP,
-        Axis("share of frames"),
-        "Frames that lie farther from the probes' training than 95 % of held-out latents do. What "
-        "probes say there is extrapolation.",
+        Axis("distance from training, of held-out latents'"),
+        "Distance to the fifth nearest latent of the probes' training, median over frames, as a "
+        "ratio to that of held-out latents. Above the dashed line probes extrapolate.",
     )
 
 

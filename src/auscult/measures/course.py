@@ -68,11 +68,11 @@ class Reader:
             found[concept] = p.reshape(*frames.shape[:2], -1).mean(1)
         return found
 
-    def strange(self, frames: Frames) -> Float[np.ndarray, " prompt"]:
-        """Share of ten frames of each prompt, evenly spread, that are unlike those of training."""
+    def strangeness(self, frames: Frames) -> Float[np.ndarray, " prompt"]:
+        """Ratio of distances from training, median over ten frames of each prompt."""
         some = frames[:, :: max(1, frames.shape[1] // 10)]
-        far = self.familiarity.distance(some.reshape(-1, some.shape[-1])) > 1
-        return np.asarray(far.reshape(some.shape[:2]).mean(1))
+        apart = self.familiarity.ratio(some.reshape(-1, some.shape[-1]))
+        return np.asarray(np.median(apart.reshape(some.shape[:2]), axis=1))
 
     def straight(
         self, first: Frames, last: Frames, progress: Float[np.ndarray, " step"]
