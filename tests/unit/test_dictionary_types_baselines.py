@@ -59,7 +59,16 @@ class TestFrozen:
     def test_all_start_alike(self, type_):
         starts = [built(type_, frozen).linear for frozen in ("no", "decoder", "encoder")]
         assert torch.equal(starts[0].decoder, starts[1].decoder)
-        assert torch.equal(starts[0].encoder, starts[2].encoder)
+        # But for the length of encoders: it decides nothing about which of them are the largest.
+        alike = cosine_similarity(starts[0].encoder, starts[2].encoder)
+        assert alike.tolist() == pytest.approx([1.0] * len(alike), abs=1e-6)
+
+
+def test_an_encoder_of_topk_that_cannot_grow_is_as_long_as_its_atoms():
+    # A shorter one could only rebuild too little, and the baseline would be easy to beat.
+    rows = built("topk", "encoder").linear.encoder
+    lengths = torch.linalg.vector_norm(rows, dim=1)
+    assert lengths.tolist() == pytest.approx([1.0] * len(rows), abs=1e-6)
 
 
 class TestBack:
