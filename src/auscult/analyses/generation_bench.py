@@ -266,11 +266,15 @@ class Bench:
         for name, heard in versions.items():
             made = [MadeSound(self.plain.sounds[0], rate, f"{self.names[0]}: untouched")]
             for window, one in zip(self.windows, heard, strict=True):
-                told = f"{name}, {place}, steps {window.start} to {window.stop - 1}"
-                made.append(MadeSound(one.sounds[0], rate, f"{self.names[0]}: {told}"))
-            clips: tuple[Clip, ...] = tuple(one.clip() for one in made)
+                where = f"{name}, {place}, steps {window.start} to {window.stop - 1}"
+                made.append(MadeSound(one.sounds[0], rate, f"{self.names[0]}: {where}"))
+            told = [f"steps {one.start} to {one.stop - 1}" for one in self.windows]
+            pairs = zip(made, ["untouched", *told], strict=True)
+            clips: tuple[Clip, ...] = tuple(one.clip(label) for one, label in pairs)
             blocks.append(
-                ClipGrid(f"More {name}, steered at {place}", clips, "The same prompt and seed.")
+                ClipGrid(
+                    f"More {name}, steered at {place}", clips, f"{self.names[0]}, the same seed."
+                )
             )
             sounds += made
         return list(blocks), sounds

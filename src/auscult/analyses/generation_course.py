@@ -103,7 +103,8 @@ def _word(name: str, value: str | int | float) -> str:
     if isinstance(value, str):
         return value
     stem, _, unit = name.rpartition("_")
-    return f"{stem or unit} {value:g}" + (f" {unit}" if stem and unit != "midi" else "")
+    shown = {"midi": "", "db": " dB"}.get(unit, f" {unit}") if stem else ""
+    return f"{stem or unit} {value:g}{shown}"
 
 
 @dataclass(frozen=True)
