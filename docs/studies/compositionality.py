@@ -53,7 +53,9 @@ def answers(run: Run, name: str) -> list[list[str]]:
         if interval:
             value += f" ({shown(interval[0])} to {shown(interval[1])})"
         controls = "; ".join(f"{key} {shown(number)}" for key, number in one["controls"].items())
-        rows.append([name, told["sentence"], value, controls, told["verdict"]])
+        rows.append(
+            [name, told["sentence"], value, controls, told["verdict"], told["claim"] or "–"]
+        )
     return rows
 
 
@@ -72,7 +74,9 @@ def main() -> None:
             "",
         ]
         rows = [row for name in ANALYSES[1:] for row in answers(run, name)]
-        page += table(["question", "answer", "measured", "controls", "verdict"], rows)
+        page += table(
+            ["question", "answer", "measured", "controls", "verdict", "on the claim"], rows
+        )
     page += ["", (HERE / "compositionality.words.md").read_text(encoding="utf-8").rstrip()]
     (HERE / "compositionality.md").write_text("\n".join(page) + "\n", encoding="utf-8")
 

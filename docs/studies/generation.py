@@ -142,7 +142,12 @@ def section(folder: Path) -> list[str]:
         ]
     if "generation-steering" in run.analyses:
         result = run.result("generation-steering")
-        lines += ["", "Steered while it is made:", "", *steering(result)]
+        told = (
+            "Steered while it is made. Effects are in standard deviations of the untouched sounds, with intervals over "
+            "prompts; distance is the kernel distance from the untouched sounds, an unbiased estimate that may be negative, "
+            "and the most that it may be is what other seeds give, at least 0."
+        )
+        lines += ["", told, "", *steering(result)]
     return lines
 
 
