@@ -2,15 +2,18 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 import torch
 
 from auscult.core.errors import SilentTapError, TapError, UnknownNameError, WidthError
+from auscult.interventions.clamp import Clamp
 from auscult.models.base import AudioModel
 from auscult.models.generation import Prompt
 from auscult.models.python import PythonModel
 from auscult.taps.steps import ESTIMATE, STATE, Seen, StepEdit, trace
-from auscult.testing.planted_generation import N_FRAMES, N_STEPS, RATE
+from auscult.testing.planted_generation import HOP, N_FRAMES, N_STEPS, RATE
+from tests.known_dictionaries import topk
 
 PROMPTS = [Prompt(f"p{i}", seed=i) for i in range(5)]
 
@@ -89,6 +92,22 @@ def test_a_state_is_changed_at_the_steps_asked_for_and_stays_changed(model):
     moved = torch.stack(after) - torch.stack(before)
     assert torch.all(moved[:4] == 0)
     torch.testing.assert_close(moved[4:], torch.full_like(moved[4:], 0.25))
+
+
+def test_a_feature_is_set_at_one_step_within_a_span(model):
+    one = topk(np.eye(3, dtype=np.float32), k=3)
+    params = Clamp.Params(features=(0,), to=0.5, start_s=0.2, stop_s=0.6)
+    edit = StepEdit(STATE, Clamp(params, one), [N_STEPS])
+    before, after = results(model), results(model, edits=[edit])
+    seconds = (torch.arange(N_FRAMES) + 0.5) * HOP / RATE
+    inside = (seconds >= 0.2) & (seconds < 0.6)
+    # What the dictionary cannot say, a negative value, is kept beside the feature.
+    torch.testing.assert_close(
+        after[:, 0, inside], before[:, 0, inside] + 0.5 - before[:, 0, inside].relu()
+    )
+    assert (after[:, 0, inside] != before[:, 0, inside]).all()
+    torch.testing.assert_close(after[:, 1:], before[:, 1:])
+    torch.testing.assert_close(after[..., ~inside], before[..., ~inside], rtol=0, atol=0)
 
 
 def test_an_inner_tap_is_changed_in_one_row_only(model):
