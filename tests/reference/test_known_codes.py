@@ -64,10 +64,11 @@ def test_codes_of_bands_tell_pitch_and_one_level_is_all_there_is(tmp_path):
     assert len(result.sounds) == 2
 
 
-def test_without_its_only_level_everything_goes(tmp_path):
+def test_with_its_only_level_exchanged_everything_goes(tmp_path):
     result = judged(tmp_path, "bands", "code-levels", n_clips=4)
     by = {(one.name, one.tap): one for one in result.measurements}
-    assert by["SI-SDR: levels after this one left out", "level 1"].value == pytest.approx(120)
+    # Behind the only level there is nothing to leave out, and so nothing to measure.
+    assert not any("left out" in name for name, _ in by)
     swapped = by["log-mel distance: this level exchanged", "level 1"]
     assert swapped.value > 3
     assert result.judgements[0].measurement.value > 0.4

@@ -123,7 +123,8 @@ def test_vectors_that_do_not_belong_together_are_not_added(other, what):
 def test_a_saved_vector_does_the_same_and_knows_the_same(vector, tmp_path, values):
     vector.save(tmp_path / "v")
     loaded = ControlVector.load(tmp_path / "v")
-    assert torch.equal(control(loaded, 0.7)(values, TIME), control(vector, 0.7)(values, TIME))
+    with torch.no_grad():  # what is loaded is frozen, and encodes by another way than what learns
+        assert torch.equal(control(loaded, 0.7)(values, TIME), control(vector, 0.7)(values, TIME))
     assert loaded.provenance == vector.provenance
     assert loaded.rule == vector.rule
 
