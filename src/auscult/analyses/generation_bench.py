@@ -241,6 +241,8 @@ class Bench:
             clipped,
         )
         verdict, reason = trial.judged()
+        if verdict == "explained by control" and floor > band:
+            reason = "Another seed moves it as far."
         return {
             "place": place,
             "concept": list(self.concepts)[which],
