@@ -31,7 +31,8 @@ def init(
     study: Annotated[
         str,
         typer.Argument(
-            help="first-layer, dictionaries, architecture, concepts, neurons, steering, or a name."
+            help="first-layer, architecture, dictionaries, concepts, steering, generation, "
+            "neurons, or a name."
         ),
     ],
     model: Annotated[

@@ -15,7 +15,7 @@ from auscult.experiment.concepts_spec import concept_values
 from auscult.experiment.first_layer_spec import PRESETS, clip_seconds, first_layer_values
 from auscult.experiment.neurons_spec import neurons_values
 from auscult.experiment.spec import read_spec
-from auscult.experiment.steering_spec import expect_codec
+from auscult.experiment.study_needs import expect_codec, expect_generator
 from auscult.models.base import MODELS, AudioModel, model_part
 from auscult.sounds.base import SOUNDS
 
@@ -67,7 +67,8 @@ def write_start(start: Start, folder: Path, force: bool) -> Path:
         TapError: A first-layer study of a model without a convolution on the waveform, or one of
             neurons where none can be found.
         ConfigError: The written spec would be refused; the reason is the spec reader's. Or a
-            steering study of a model that cannot turn activations back into sound.
+            steering study of a model that cannot turn activations back into sound, or one of
+            generation of a model that makes none.
     """
     name = start.name or start.template
     if Path(name).name != name or not name:
@@ -116,6 +117,8 @@ def _filled(start: Start, name: str) -> str:
         values |= neurons_values(build_model(section), sounds, start.taps)
     if start.template == "steering":
         expect_codec(build_model(section))
+    if start.template == "generation":
+        expect_generator(build_model(section))
     if start.template == "concepts":
         values |= concept_values(build_model(section), start.preset, start.taps)
     text = template.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""``auscult init steering``: only for models that can turn what is moved back into sound."""
+"""``auscult init``: steering only for models with a codec, generation only for generators."""
 
 import pytest
 from typer.testing import CliRunner
@@ -51,6 +51,17 @@ def test_a_model_without_a_codec_is_refused_in_a_sentence_and_nothing_is_written
     assert "cannot turn its activations back into sound" in str(done.exception)
     assert "mini-encodec" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_makes_no_sound_is_no_generator_and_one_that_does_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["init", "generation", "--model", "mini-encodec"])
+    assert isinstance(done.exception, ConfigError)
+    assert "makes no sound in steps" in str(done.exception)
+    assert "mini-flow" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+    done = CliRunner().invoke(app, ["init", "generation", "--model", "mini-flow"])
+    assert done.exit_code == 0, done.output
 
 
 def test_a_network_of_ones_own_is_let_through_once_its_codec_is_named(tmp_path):
