@@ -4,6 +4,7 @@
 """
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,7 +134,8 @@ def _default(field: Any) -> str:
 
 def _kind(annotation: Any) -> str:
     text = getattr(annotation, "__name__", None) if inspect.isclass(annotation) else None
-    return "`" + (text or str(annotation).replace("typing.", "").replace("|", "\\|")) + "`"
+    bare = re.sub(r"\b(?:\w+\.)+(?=[A-Za-z_])", "", str(annotation))  # a type, not where it lives
+    return "`" + (text or bare.replace("|", "\\|")) + "`"
 
 
 def table(model: type[Config]) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from auscult.analyses.stage_pictures import stage_of
+from auscult.analyses.parts.architecture.stage_pictures import stage_of
 from auscult.claims import Standing, known_claims
 from auscult.experiment.run import Run
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from auscult.analyses.dictionary_pictures import PUBLISHED_TABLE
+from auscult.analyses.parts.concepts.dictionary_pictures import PUBLISHED_TABLE
 from auscult.experiment.run import Run
 
 HERE = Path(__file__).parent

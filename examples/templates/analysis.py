@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Measurement, Result
-from auscult.analyses.reading import numbers_table, sample, verdict_of
+from auscult.analyses.parts.reading import numbers_table, sample, verdict_of
 from auscult.blocks import Block, Finding
 from auscult.core.config import Config
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from auscult import analyses
 from auscult.analyses.base import ANALYSES
 from auscult.blocks import Finding, load_blocks, save_blocks
 from auscult.claims import known_claims
@@ -93,6 +94,13 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for name in ("one", "two"):
         run(spec(), folder / name)
     return folder / "one", folder / "two"
+
+
+def test_every_file_is_the_analysis_it_is_named_after_and_no_part_is_one():
+    files = {path.stem for path in Path(analyses.__file__).parent.glob("*.py")} - {"__init__"}
+    homes = {name: ANALYSES.get(name).__module__ for name in NAMES}
+    own = {name: home for name, home in homes.items() if home.startswith("auscult.")}
+    assert own == {stem.replace("_", "-"): f"auscult.analyses.{stem}" for stem in files}
 
 
 @pytest.mark.parametrize("name", NAMES)

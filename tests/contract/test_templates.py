@@ -74,6 +74,25 @@ def test_the_concept_template_labels_every_frame():
     np.testing.assert_allclose(labels.values, [0.4, 0.2, 0.3], rtol=1e-6)
 
 
+def test_the_analysis_template_is_found_in_a_package_of_another(tmp_path, monkeypatch):
+    told = tmp_path / "foreign-1.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: foreign\nVersion: 1\n")
+    (told / "entry_points.txt").write_text(
+        "[auscult.analyses]\nforeign-analysis = foreign_analysis:ExampleAnalysis\n"
+    )
+    written = (
+        (TEMPLATES / "analysis.py").read_text().replace("example-analysis", "foreign-analysis")
+    )
+    (tmp_path / "foreign_analysis.py").write_text(written)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(ANALYSES, "_classes", dict(ANALYSES._classes))
+    assert "foreign-analysis" in ANALYSES.names()
+    done = run(tiny_spec(analyses=[{"type": "foreign-analysis"}]), tmp_path / "r")
+    (one,) = done.result("foreign-analysis")["measurements"]
+    assert one["value"] > 0
+
+
 def test_the_analysis_template_runs_in_a_spec(tmp_path: Path):
     done = run(tiny_spec(analyses=[{"type": "example-analysis"}]), tmp_path / "r")
     (one,) = done.result("example-analysis")["measurements"]

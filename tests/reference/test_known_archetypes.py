@@ -15,8 +15,8 @@ import torch
 
 from auscult.analyses.archetypes import ArchetypeParams, Archetypes
 from auscult.analyses.base import BASE, ClipSound, Condition
-from auscult.analyses.cards import Places
-from auscult.analyses.reading import sample_moves
+from auscult.analyses.parts.cards import Places
+from auscult.analyses.parts.reading import sample_moves
 from auscult.analyses.stability import Stability, StabilityParams
 from auscult.analyses.transitions import TransitionParams, TransitionsOfDirections
 from auscult.analyses.usage import UsageOfArchetypes, UsageParams

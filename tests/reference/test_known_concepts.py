@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from auscult.analyses.base import ANALYSES
-from auscult.analyses.concept_claims import UNTRAINED
 from auscult.analyses.concept_probes import FEATURES, LOG_MEL, RAW
-from auscult.analyses.labelling import Labeller, concepts_of
+from auscult.analyses.parts.concepts.claims import UNTRAINED
+from auscult.analyses.parts.concepts.labelling import Labeller, concepts_of
 from auscult.core.errors import ConfigError
 from auscult.testing.studies import answer, open_study
 

@@ -3,7 +3,7 @@
 import pytest
 
 from auscult.analyses.base import ANALYSES
-from auscult.analyses.tasks import Side, TaskSpec, tasks_of
+from auscult.analyses.parts.neurons.tasks import Side, TaskSpec, tasks_of
 from auscult.blocks import Gallery, Heatmap, Missing, Table
 from auscult.core.errors import NothingToMeasureError
 from auscult.testing.planted_neurons import PlantedNeurons

@@ -12,7 +12,7 @@ from auscult.analyses.dictionary_absorption import (
 )
 from auscult.analyses.dictionary_probing import DictionaryProbing, DictionaryProbingParams
 from auscult.analyses.dictionary_recovery import DictionaryRecovery, DictionaryRecoveryParams
-from auscult.analyses.labelled import labelled_rows
+from auscult.analyses.parts.dictionaries.labelled import labelled_rows
 from auscult.measures import recovery
 from tests.known_dictionaries import EYE, D, Told, frozen, rotated, topk
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from auscult.analyses.dictionary_quality import DictionaryQuality, DictionaryQualityParams
-from auscult.analyses.lineup import Entry, at_l0, beside, lacking
-from auscult.analyses.standing import Asked, measure_entries
+from auscult.analyses.parts.dictionaries.lineup import Entry, at_l0, beside, lacking
+from auscult.analyses.parts.dictionaries.standing import Asked, measure_entries
 from auscult.dictionaries.random import RandomDictionary
 from auscult.experiment.run import Run, run
 from tests.e2e.conftest import tiny_spec

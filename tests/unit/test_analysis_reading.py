@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from auscult.analyses.base import BASE, ClipSound
-from auscult.analyses.reading import drawn_moves, longest_clips, moves_or_reason, untested
+from auscult.analyses.parts.reading import drawn_moves, longest_clips, moves_or_reason, untested
 from auscult.core.errors import NothingToMeasureError, NoVectorsError, StoreError
 from auscult.testing.planted import TAP, PlantedContext
 

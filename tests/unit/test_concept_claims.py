@@ -2,7 +2,7 @@
 
 import pytest
 
-from auscult.analyses.concept_claims import Read, aligned, pitch_first, untold
+from auscult.analyses.parts.concepts.claims import Read, aligned, pitch_first, untold
 
 LOUDNESS, CENTROID = Read(0.5, 0.1, 0.1), Read(0.4, 0.1, 0.1)
 

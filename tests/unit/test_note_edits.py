@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from auscult.analyses.note_edits import (
+from auscult.analyses.parts.codecs.note_edits import (
     DENOISE,
     NOISE,
     OWN,
@@ -18,7 +18,7 @@ from auscult.analyses.note_edits import (
     project,
     ways_of,
 )
-from auscult.analyses.note_trials import NoteTrials
+from auscult.analyses.parts.codecs.note_trials import NoteTrials
 from auscult.core.timebase import TimeBase
 from auscult.interventions.ablate import Ablate, AblateParams
 from auscult.interventions.patch import Patch, PatchParams

@@ -1,4 +1,5 @@
-"""Questions: each one file, each with its controls.
+"""Questions: each one file, each with its controls; each a section of a spec and a report page.
 
-Each a section of a spec and a page of the report.
+A file in this folder is an analysis and is found by itself. `base` is what an analysis is, `parts`
+what several are put together from; analyses do not import one another.
 """

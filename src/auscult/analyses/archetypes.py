@@ -22,7 +22,7 @@ from auscult.analyses.base import (
     Result,
     Split,
 )
-from auscult.analyses.cards import (
+from auscult.analyses.parts.cards import (
     MOVEMENT_NOTE,
     MOVEMENT_UNITS,
     Corpus,
@@ -31,7 +31,7 @@ from auscult.analyses.cards import (
     Rows,
     follows_table,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.reading import (
     OWN,
     Moves,
     archetypes_by_lag,

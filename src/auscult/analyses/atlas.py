@@ -19,7 +19,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.architecture.stage_pictures import atlas_pictures, stage_facts
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
     longest_clips,
@@ -27,7 +28,6 @@ from auscult.analyses.reading import (
     untested,
     verdict_of,
 )
-from auscult.analyses.stage_pictures import atlas_pictures, stage_facts
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError

@@ -16,10 +16,10 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.coverage_pictures import HOW_TO_READ, coverage_pictures
-from auscult.analyses.neuron_cards import neuron_gallery
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, page, untested
-from auscult.analyses.tasks import Task, TaskSpec, firing_of, sides_of, tasks_of
+from auscult.analyses.parts.neurons.cards import neuron_gallery
+from auscult.analyses.parts.neurons.coverage_pictures import HOW_TO_READ, coverage_pictures
+from auscult.analyses.parts.neurons.tasks import Task, TaskSpec, firing_of, sides_of, tasks_of
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.blocks import Block, Missing, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

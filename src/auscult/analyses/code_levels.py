@@ -21,8 +21,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.code_reading import DRAWN, CodeParams, at_level, code_readers
-from auscult.analyses.reading import NOTHING_TO_MEASURE, OWN, Gathered, page, untested, verdict_of
+from auscult.analyses.parts.codecs.code_reading import DRAWN, CodeParams, at_level, code_readers
+from auscult.analyses.parts.reading import (
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    page,
+    untested,
+    verdict_of,
+)
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Series
 from auscult.concepts.base import CONCEPTS
 from auscult.core.audio import Audio

@@ -18,10 +18,10 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, page, untested
-from auscult.analyses.steering_material import material_of
-from auscult.analyses.steering_quality import Quality
-from auscult.analyses.steering_trials import Bench, estimators, pieces
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, page, untested
+from auscult.analyses.parts.steering.material import material_of
+from auscult.analyses.parts.steering.quality import Quality
+from auscult.analyses.parts.steering.trials import Bench, estimators, pieces
 from auscult.blocks import Axis, Block, Curve, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError

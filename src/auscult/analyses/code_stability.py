@@ -15,8 +15,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.code_reading import DRAWN, CodeParams, at_level, code_readers
-from auscult.analyses.reading import (
+from auscult.analyses.parts.codecs.code_reading import DRAWN, CodeParams, at_level, code_readers
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,

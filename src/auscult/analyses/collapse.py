@@ -16,9 +16,19 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.pair_collapse import judged_pairs, pair_arrays, pair_pictures
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, page, untested
-from auscult.analyses.stage_pictures import in_order, stage_facts, stage_of
+from auscult.analyses.parts.architecture.pair_collapse import (
+    judged_pairs,
+    pair_arrays,
+    pair_pictures,
+)
+from auscult.analyses.parts.architecture.stage_pictures import in_order, stage_facts, stage_of
+from auscult.analyses.parts.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    missing_blocks,
+    page,
+    untested,
+)
 from auscult.blocks import Axis, Block, Curve, Heatmap, Scatter, Series, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

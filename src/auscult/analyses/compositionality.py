@@ -19,7 +19,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, OWN, Gathered, page, untested
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, OWN, Gathered, page, untested
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Heatmap, Series, Verdict
 from auscult.core.config import Config
 from auscult.measures.company import (

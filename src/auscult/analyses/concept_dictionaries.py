@@ -17,9 +17,9 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.concept_claims import Read, aligned, pitch_first, untold
-from auscult.analyses.dictionary_pictures import pictures
-from auscult.analyses.labelling import (
+from auscult.analyses.parts.concepts.claims import Read, aligned, pitch_first, untold
+from auscult.analyses.parts.concepts.dictionary_pictures import pictures
+from auscult.analyses.parts.concepts.labelling import (
     PUBLISHED,
     Labelled,
     Labeller,
@@ -28,7 +28,7 @@ from auscult.analyses.labelling import (
     reconstructed,
     untrained,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, chosen_dictionary, page
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, chosen_dictionary, page
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

@@ -17,7 +17,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.concept_claims import (
+from auscult.analyses.parts.concepts.claims import (
     RANGES,
     UNTRAINED,
     Read,
@@ -26,7 +26,7 @@ from auscult.analyses.concept_claims import (
     pitch_first,
     untold,
 )
-from auscult.analyses.labelling import (
+from auscult.analyses.parts.concepts.labelling import (
     PUBLISHED,
     Labelled,
     Labeller,
@@ -36,8 +36,8 @@ from auscult.analyses.labelling import (
     reconstructed,
     untrained,
 )
-from auscult.analyses.probe_pictures import RAW, pictures
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, page
+from auscult.analyses.parts.concepts.probe_pictures import RAW, pictures
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page
 from auscult.blocks import Block
 from auscult.concepts.agreement import pitch_agreement
 from auscult.concepts.base import Concept, Labels

@@ -8,14 +8,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from pydantic import Field
 
-from auscult.analyses.absorption_pictures import (
-    UNTRAINED,
-    Absorbed,
-    GeneralClass,
-    TapAbsorption,
-    card,
-    tables,
-)
 from auscult.analyses.base import (
     ANALYSES,
     RANDOM,
@@ -26,9 +18,23 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.labelled import Labelled, acts_of, labelled_rows
-from auscult.analyses.lineup import BASELINES, FROZEN, Entry, tap_by_tap, untrained
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
+from auscult.analyses.parts.dictionaries.absorption_pictures import (
+    UNTRAINED,
+    Absorbed,
+    GeneralClass,
+    TapAbsorption,
+    card,
+    tables,
+)
+from auscult.analyses.parts.dictionaries.labelled import Labelled, acts_of, labelled_rows
+from auscult.analyses.parts.dictionaries.lineup import (
+    BASELINES,
+    FROZEN,
+    Entry,
+    tap_by_tap,
+    untrained,
+)
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError

@@ -22,10 +22,16 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.lineup import BASELINES, FROZEN, Entry, opponent, tap_by_tap
-from auscult.analyses.loss_pictures import AT_L0, TapLosses, pictures
-from auscult.analyses.reading import Gathered, guided, sample, untested
-from auscult.analyses.standing import card_config
+from auscult.analyses.parts.dictionaries.lineup import (
+    BASELINES,
+    FROZEN,
+    Entry,
+    opponent,
+    tap_by_tap,
+)
+from auscult.analyses.parts.dictionaries.loss_pictures import AT_L0, TapLosses, pictures
+from auscult.analyses.parts.dictionaries.standing import card_config
+from auscult.analyses.parts.reading import Gathered, guided, sample, untested
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import AudioError, UserError

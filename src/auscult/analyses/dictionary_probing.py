@@ -17,9 +17,20 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.labelled import Labelled, acts_of, chosen_labels, labelled_rows
-from auscult.analyses.lineup import FROZEN, Entry, opponent, tap_by_tap, untrained
-from auscult.analyses.probing_pictures import (
+from auscult.analyses.parts.dictionaries.labelled import (
+    Labelled,
+    acts_of,
+    chosen_labels,
+    labelled_rows,
+)
+from auscult.analyses.parts.dictionaries.lineup import (
+    FROZEN,
+    Entry,
+    opponent,
+    tap_by_tap,
+    untrained,
+)
+from auscult.analyses.parts.dictionaries.probing_pictures import (
     CHANNELS,
     LEVELS,
     UNTRAINED,
@@ -28,7 +39,7 @@ from auscult.analyses.probing_pictures import (
     card,
     pictures,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
     guided,

@@ -15,10 +15,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.lineup import BASELINES, FROZEN, KINDS, opponent, tap_by_tap
-from auscult.analyses.quality_pictures import pictures
-from auscult.analyses.reading import Gathered, guided, untested
-from auscult.analyses.standing import (
+from auscult.analyses.parts.dictionaries.lineup import (
+    BASELINES,
+    FROZEN,
+    KINDS,
+    opponent,
+    tap_by_tap,
+)
+from auscult.analyses.parts.dictionaries.quality_pictures import pictures
+from auscult.analyses.parts.dictionaries.standing import (
     CONDITIONS,
     FIGURES,
     Asked,
@@ -29,6 +34,7 @@ from auscult.analyses.standing import (
     measure_entries,
     scorecard,
 )
+from auscult.analyses.parts.reading import Gathered, guided, untested
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.measures.quality import Quality, interval_of

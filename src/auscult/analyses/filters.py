@@ -16,7 +16,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import OWN, numbers_table, unmeasured, verdict_of
+from auscult.analyses.parts.reading import OWN, numbers_table, unmeasured, verdict_of
 from auscult.blocks import (
     Axis,
     Block,

@@ -23,14 +23,14 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.cards import (
+from auscult.analyses.parts.cards import (
     Corpus,
     Places,
     fragment_clips,
     fragment_shapes,
     fragment_spectrum,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
     chosen_dictionary,

@@ -13,8 +13,9 @@ from auscult.analyses.base import (
     Context,
     Result,
 )
-from auscult.analyses.generation_claims import PLACES, measured, order_judged, trusted, untold
-from auscult.analyses.generation_course import (
+from auscult.analyses.parts.concepts.labelling import PUBLISHED, concepts_of
+from auscult.analyses.parts.generation.claims import PLACES, measured, order_judged, trusted, untold
+from auscult.analyses.parts.generation.course import (
     Course,
     Taught,
     follow,
@@ -22,9 +23,8 @@ from auscult.analyses.generation_course import (
     steps_of,
     taught,
 )
-from auscult.analyses.generation_page import pictures, sounding
-from auscult.analyses.labelling import PUBLISHED, concepts_of
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, page
+from auscult.analyses.parts.generation.page import pictures, sounding
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page
 from auscult.blocks import Block
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

@@ -15,9 +15,9 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.generation_bench import Bench, BenchParams
-from auscult.analyses.generation_course import steps_of
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
+from auscult.analyses.parts.generation.bench import Bench, BenchParams
+from auscult.analyses.parts.generation.course import steps_of
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
 from auscult.blocks import Axis, Block, Curve, Series, Table
 from auscult.core.config import Config
 from auscult.models.generation import Generator

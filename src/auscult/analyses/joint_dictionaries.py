@@ -21,7 +21,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, OWN, Gathered, guided, untested
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, OWN, Gathered, guided, untested
 from auscult.blocks import Axis, Block, Histogram, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError

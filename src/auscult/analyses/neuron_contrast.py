@@ -16,8 +16,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, page, untested
-from auscult.analyses.tasks import (
+from auscult.analyses.parts.neurons.tasks import (
     Side,
     Task,
     TaskSpec,
@@ -26,6 +25,7 @@ from auscult.analyses.tasks import (
     sides_of,
     tasks_of,
 )
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.blocks import Axis, Bars, Block, Missing, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import ConfigError

@@ -17,8 +17,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, page, untested
-from auscult.analyses.tasks import (
+from auscult.analyses.parts.neurons.tasks import (
     Task,
     TaskSpec,
     chosen_members,
@@ -26,6 +25,7 @@ from auscult.analyses.tasks import (
     sides_of,
     tasks_of,
 )
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.blocks import Axis, Block, Curve, Heatmap, Missing, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError

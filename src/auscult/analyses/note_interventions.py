@@ -16,7 +16,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.note_edits import (
+from auscult.analyses.parts.codecs.note_edits import (
     ADD,
     ANOTHER,
     DENOISE,
@@ -27,8 +27,8 @@ from auscult.analyses.note_edits import (
     Way,
     ways_of,
 )
-from auscult.analyses.note_trials import Heard, NoteTrials
-from auscult.analyses.reading import (
+from auscult.analyses.parts.codecs.note_trials import Heard, NoteTrials
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
     page,

@@ -17,8 +17,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.labelling import features_of
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, page
+from auscult.analyses.parts.concepts.labelling import features_of
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, page
 from auscult.blocks import (
     Axis,
     Block,

@@ -17,7 +17,13 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, page, untested
+from auscult.analyses.parts.reading import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    missing_blocks,
+    page,
+    untested,
+)
 from auscult.blocks import Axis, Block, Histogram, Scatter, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError

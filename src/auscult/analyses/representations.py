@@ -17,7 +17,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
     longest_clips,

@@ -18,7 +18,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.reading import (
     KINDS,
     NOTHING_TO_MEASURE,
     OWN,

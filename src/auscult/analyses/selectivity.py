@@ -17,7 +17,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.linearised import (
+from auscult.analyses.parts.architecture.linearised import (
     DRAWN,
     LINEAR,
     NORMAL,
@@ -27,7 +27,14 @@ from auscult.analyses.linearised import (
     spread_channels,
     spread_stages,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.architecture.stage_pictures import stage_facts
+from auscult.analyses.parts.architecture.unit_cards import (
+    UnitFilters,
+    unit_gallery,
+    unit_item,
+    width_pictures,
+)
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
     longest_clips,
@@ -35,8 +42,6 @@ from auscult.analyses.reading import (
     page,
     untested,
 )
-from auscult.analyses.stage_pictures import stage_facts
-from auscult.analyses.unit_cards import UnitFilters, unit_gallery, unit_item, width_pictures
 from auscult.blocks import Block, GalleryItem, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

@@ -20,7 +20,7 @@ from auscult.analyses.base import (
     Result,
     Split,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
     chosen_dictionary,

@@ -16,13 +16,13 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import NOTHING_TO_MEASURE, page, untested
-from auscult.analyses.steering_audit import Answer, Audit, bands_of
-from auscult.analyses.steering_material import material_of
-from auscult.analyses.steering_page import blocks_of
-from auscult.analyses.steering_quality import Quality
-from auscult.analyses.steering_shown import Shown
-from auscult.analyses.steering_trials import Bench, estimators, pieces
+from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, page, untested
+from auscult.analyses.parts.steering.audit import Answer, Audit, bands_of
+from auscult.analyses.parts.steering.material import material_of
+from auscult.analyses.parts.steering.page import blocks_of
+from auscult.analyses.parts.steering.quality import Quality
+from auscult.analyses.parts.steering.shown import Shown
+from auscult.analyses.parts.steering.trials import Bench, estimators, pieces
 from auscult.blocks import Block
 from auscult.concepts.base import CONCEPTS
 from auscult.core.config import Config

@@ -16,7 +16,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.linearised import (
+from auscult.analyses.parts.architecture.linearised import (
     DRAWN,
     NORMAL,
     OWN,
@@ -25,7 +25,8 @@ from auscult.analyses.linearised import (
     spread_channels,
     spread_stages,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.architecture.stage_pictures import in_order, stage_facts, stage_of
+from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
     longest_clips,
@@ -33,7 +34,6 @@ from auscult.analyses.reading import (
     page,
     untested,
 )
-from auscult.analyses.stage_pictures import in_order, stage_facts, stage_of
 from auscult.blocks import Axis, Block, Curve, Heatmap, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

@@ -20,7 +20,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.reading import (
+from auscult.analyses.parts.reading import (
     FEWEST_MOVES,
     NOTHING_TO_MEASURE,
     OWN,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from auscult.analyses.steering_trials import estimators, frames_of, measured
+from auscult.analyses.parts.steering.trials import estimators, frames_of, measured
 from auscult.core.audio import Audio
 from auscult.core.errors import AudioError, UserError
 from auscult.core.rng import named_rng

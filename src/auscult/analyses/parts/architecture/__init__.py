@@ -1,0 +1,1 @@
+"""Stages of a network, and units at any depth of it."""

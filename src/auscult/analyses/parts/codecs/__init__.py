@@ -1,0 +1,1 @@
+"""Codes of a quantiser, and notes sent through a codec."""

@@ -1,0 +1,1 @@
+"""The dictionaries of a spec beside their baselines, and pictures of how each stands."""

@@ -1,0 +1,1 @@
+"""A sound followed, and steered, from noise to its last step."""
