@@ -1,8 +1,8 @@
 """How much of a signal falls together over depth, and does the architecture alone foretell it?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -16,12 +16,12 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.architecture.collapse_pictures import collapse_pictures
 from auscult.analyses.parts.architecture.pair_collapse import (
     judged_pairs,
     pair_arrays,
-    pair_pictures,
 )
-from auscult.analyses.parts.architecture.stage_pictures import in_order, stage_facts, stage_of
+from auscult.analyses.parts.architecture.stage_pictures import stage_facts
 from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     Gathered,
@@ -29,7 +29,7 @@ from auscult.analyses.parts.reading import (
     page,
     untested,
 )
-from auscult.blocks import Axis, Block, Curve, Heatmap, Scatter, Series, Verdict
+from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.measures.collapse import (
@@ -129,7 +129,8 @@ class Collapse(Analysis):
 
     def view(self, result: Result) -> list[Block]:
         """Findings, foretold against observed, collapse over depth, and by fundamental."""
-        pictures = _pictures(result) if result.facts["stages"] else []
+        shown = result.facts["stages"]
+        pictures = collapse_pictures(result.arrays, result.facts) if shown else []
         return page(result, _HOW_TO_READ, [*pictures, *missing_blocks(result)])
 
 
@@ -335,76 +336,3 @@ def _rate_verdict(value: float, drawn: float, claim: str) -> Verdict:
     if abs(value - drawn) <= 0.05:
         return "explained by control"
     return "holds" if claim or value > drawn else "does not hold"
-
-
-def _pictures(result: Result) -> list[Block]:
-    arrays, facts = result.arrays, result.facts
-    stages = [stage_of(told) for told in facts["stages"]]
-    kinds = np.array([kind for kind, _ in facts["signals"]])
-    strided = np.array([stage.time.hop > 1 for stage in stages])[arrays["stage"]]
-    return [
-        Scatter(
-            "Foretold and observed collapse",
-            arrays["predicted"][strided],
-            arrays["observed"][strided],
-            Axis("collapse rate foretold"),
-            Axis("collapse rate observed"),
-            tuple(
-                f"{facts['signals'][s][1]} at {stages[t].address}"
-                for s, t in zip(arrays["signal"][strided], arrays["stage"][strided], strict=True)
-            ),
-            tuple(kinds[arrays["signal"][strided]]),
-            "One point a signal and stage.",
-        ),
-        _depth_curve(arrays, stages, kinds),
-        _by_signal(arrays, stages, facts),
-        *pair_pictures(arrays, stages, facts["least_cosine"]),
-    ]
-
-
-def _depth_curve(arrays: Mapping[str, np.ndarray], stages: list[Stage], kinds: np.ndarray) -> Curve:
-    built = structured(kinds[arrays["signal"]])
-
-    def over(name: str, rows: np.ndarray) -> np.ndarray:
-        return np.array(
-            [arrays[name][rows & (arrays["stage"] == i)].mean() for i in range(len(stages))]
-        )
-
-    series = (
-        Series("lines meet, structured", over("observed", built)),
-        Series("identity lost, structured", over("lost", built)),
-        Series("foretold, structured", over("predicted", built), control=True),
-        Series("lines meet, random and clusters", over("observed", ~built), control=True),
-    )
-    return Curve(
-        "Collapse over depth",
-        np.arange(len(stages)),
-        series,
-        Axis("stage, in order"),
-        Axis("collapse rate"),
-        in_order(stages),
-    )
-
-
-def _by_signal(
-    arrays: Mapping[str, np.ndarray], stages: list[Stage], facts: Mapping[str, Any]
-) -> Heatmap:
-    rows = [i for i, (kind, _) in enumerate(facts["signals"]) if kind == "harmonic"]
-    values = np.array(
-        [
-            [
-                arrays["observed"][(arrays["signal"] == row) & (arrays["stage"] == i)].mean()
-                for i in range(len(stages))
-            ]
-            for row in rows
-        ]
-    )
-    return Heatmap(
-        "Harmonic series: collapse by fundamental and stage",
-        values,
-        np.arange(len(stages)),
-        np.arange(1, len(rows) + 1),
-        Axis("stage, in order"),
-        Axis("fundamental, in steps of the grid"),
-        Axis("collapse rate"),
-    )

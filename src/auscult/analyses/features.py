@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from jaxtyping import Float
 from pydantic import Field
 
 from auscult.analyses.base import (
@@ -23,6 +21,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.dictionaries.agreement import AGREEMENT, SHAPED, agreement_of_seeds
+from auscult.analyses.parts.dictionaries.coverage import nearest_cosines, random_cosines
 from auscult.analyses.parts.reading import (
     NOTHING_TO_MEASURE,
     OWN,
@@ -36,32 +36,19 @@ from auscult.analyses.parts.reading import (
 )
 from auscult.blocks import Axis, Block, Curve, Series, Table
 from auscult.core.config import Config
-from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import DictionaryMetrics, evaluate
-from auscult.dictionaries.spectrum import covariance_of
 from auscult.measures.geometry import (
     coverage_curve,
-    effective_dimension,
     loud_rows,
-    nearest_atom,
     threshold_at_coverage,
 )
-from auscult.measures.matching import (
-    chance_cosine,
-    matched_cosine,
-    random_directions,
-    shaped_chance_cosine,
-)
+from auscult.measures.null_dictionaries import AMBIENT, SUBSPACE
 from auscult.measures.statistics import bootstrap_interval
 
-AMBIENT = "random directions"
-SUBSPACE = "random directions within the data's subspace"
-_SHAPED = "random vectors of the same covariance"
-_NULLS = (str(NOISE), str(RANDOM), AMBIENT, SUBSPACE, _SHAPED)
+_NULLS = (str(NOISE), str(RANDOM), AMBIENT, SUBSPACE, SHAPED)
 _ASSIGNED = "vectors assigned to a feature"
-_AGREEMENT = "agreement between seeds"
 _THRESHOLDS = np.linspace(0.0, 1.0, 101)
 _NEAR_COVERAGE, _NEAR_COSINE = 0.86, 0.89  # the published values less 0.1 and 0.05
 
@@ -112,7 +99,7 @@ class Features(Analysis):
             untested = ""
             try:
                 found = _coverage(context, params, name, tap, gathered.arrays)
-                found.append(_stability(context, name, tap))
+                found.append(agreement_of_seeds(context, name, tap))
                 sizes += _sizes(context, params, tap)
             except NOTHING_TO_MEASURE as error:
                 found, untested = _unknown(params, tap), str(error)
@@ -141,41 +128,18 @@ _HOW_TO_READ = (
 )
 
 
-def _centred(dictionary: Dictionary, values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "m d"]:
-    """Vectors about the dictionary's own mean, without the quietest 1 %."""
-    about: np.ndarray = values - dictionary.preprocess.mean.numpy()
-    kept: np.ndarray = about[loud_rows(about)]
-    if not len(kept):
-        raise NothingToMeasureError("no vector differs from the mean: there is nothing to cover")
-    return kept
-
-
-def _atoms(dictionary: Dictionary) -> Float[np.ndarray, "m d"]:
-    with torch.no_grad():
-        return dictionary.atoms.numpy().astype(np.float32)
-
-
-def _cosines(
-    dictionary: Dictionary, values: np.ndarray, atoms: np.ndarray | None = None
-) -> np.ndarray:
-    which = _atoms(dictionary) if atoms is None else atoms
-    return nearest_atom(_centred(dictionary, values), which.astype(np.float32), dictionary.signed)[
-        1
-    ]
-
-
 def _coverage(
     context: Context, params: FeatureParams, name: str, tap: str, arrays: dict[str, np.ndarray]
 ) -> list[Measurement]:
     own = sample(context.store(tap, BASE, "test"), params.most_vectors)
     seeds = context.dictionaries(name, tap)
-    cosines = {"own": _cosines(seeds[0], own.values)}
+    cosines = {"own": nearest_cosines(seeds[0], own.values)}
     for condition in (NOISE, RANDOM):
         heard = sample(context.store(tap, condition, "test"), params.most_vectors)
-        cosines[str(condition)] = _cosines(
+        cosines[str(condition)] = nearest_cosines(
             context.dictionaries(name, tap, condition)[0], heard.values
         )
-    cosines |= _random(context, tap, seeds[0], own.values)
+    cosines |= random_cosines(context, tap, seeds[0], own.values)
     for label, values in cosines.items():
         arrays[f"{tap}/{label}/coverage"], arrays[f"{tap}/{label}/mean"] = coverage_curve(
             values, _THRESHOLDS
@@ -184,21 +148,6 @@ def _coverage(
         _covered(context, params, tap, cosines, own, seeds),
         _mean_cosine(params, tap, cosines),
     ]
-
-
-def _random(
-    context: Context, tap: str, dictionary: Dictionary, values: np.ndarray
-) -> dict[str, np.ndarray]:
-    """As many random directions, anywhere and within the principal subspace (METHODS §1.3, 2)."""
-    rng = named_rng(context.seed, "features", tap, "random directions")
-    covariance = covariance_of(context.store(tap, BASE, "train"))
-    rank = max(1, effective_dimension(covariance)[1])
-    basis = np.linalg.eigh(covariance)[1][:, ::-1][:, :rank].T
-    n, d = dictionary.n_features, dictionary.d_in
-    return {
-        AMBIENT: _cosines(dictionary, values, random_directions(n, d, rng)),
-        SUBSPACE: _cosines(dictionary, values, random_directions(n, rank, rng, basis)),
-    }
 
 
 def _covered(
@@ -220,7 +169,7 @@ def _covered(
     interval = bootstrap_interval(assigned, own.recording_ids[kept], rng)
     controls = {label: share(values) for label, values in cosines.items() if label != "own"}
     for number, dictionary in enumerate(seeds[1:], 1):
-        controls[f"another seed ({number})"] = share(_cosines(dictionary, own.values))
+        controls[f"another seed ({number})"] = share(nearest_cosines(dictionary, own.values))
     return Measurement(
         _ASSIGNED,
         share(cosines["own"]),
@@ -251,28 +200,6 @@ def _mean_cosine(params: FeatureParams, tap: str, cosines: Mapping[str, np.ndarr
     )
 
 
-def _stability(context: Context, name: str, tap: str) -> Measurement:
-    """Mean cosine between the features of two seeds after matching, with its chance levels."""
-    seeds = context.dictionaries(name, tap)
-    covariance = covariance_of(context.store(tap, BASE, "train"))
-    participation, rank = effective_dimension(covariance)
-    pairs = [(a, b) for i, a in enumerate(seeds) for b in seeds[i + 1 :]]
-    values = [matched_cosine(_atoms(a), _atoms(b), a.signed) for a, b in pairs]
-    n = seeds[0].n_features
-    rng = named_rng(context.seed, "features", tap, "chance")
-    dimensions = {"participation": max(1, round(participation)), "rank": rank}
-    controls = {
-        f"chance in {d} dimensions ({kind})": chance_cosine(
-            d, n, n, rng=rng, repeats=5, signed=seeds[0].signed
-        )
-        for kind, d in dimensions.items()
-    }
-    controls[_SHAPED] = shaped_chance_cosine(covariance, n, rng, seeds[0].signed)
-    value = float(np.mean(values)) if values else float("nan")
-    interval = (float(min(values)), float(max(values))) if values else None
-    return Measurement(_AGREEMENT, value, "", controls, interval, "about 0.7 (P1, archetypes)", tap)
-
-
 def _sizes(context: Context, params: FeatureParams, tap: str) -> list[tuple[Any, ...]]:
     """Fidelity, dead and hardly used features over the size of the dictionary (METHODS A-4)."""
     rows = []
@@ -284,7 +211,7 @@ def _sizes(context: Context, params: FeatureParams, tap: str) -> list[tuple[Any,
         of_noise = context.dictionaries(name, tap, NOISE)[0]
         noise = evaluate(of_noise, context.store(tap, NOISE, "test"))
         few = float(np.mean(np.asarray(metrics.usage) * store.n_vectors < 10))
-        assigned = float(np.mean(_cosines(dictionary, own) >= params.threshold))
+        assigned = float(np.mean(nearest_cosines(dictionary, own) >= params.threshold))
         told = (metrics.l0, metrics.fvu, noise.fvu, metrics.dead_fraction, few, assigned)
         rows.append((tap, name, dictionary.n_features, *told))
     return rows
@@ -300,7 +227,7 @@ def _unknown(params: FeatureParams, tap: str) -> list[Measurement]:
     return [
         unmeasured(_ASSIGNED, tap, nulls),
         unmeasured(_mean_name(params), tap, nulls),
-        unmeasured(_AGREEMENT, tap, [_SHAPED]),
+        unmeasured(AGREEMENT, tap, [SHAPED]),
     ]
 
 
