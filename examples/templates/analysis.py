@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Measurement, Result
-from auscult.analyses.parts.reading import numbers_table, sample, verdict_of
+from auscult.analyses.parts.answering import in_turn, numbers_table, verdict_of
+from auscult.analyses.parts.reading import sample
 from auscult.blocks import Block, Finding
 from auscult.core.config import Config
 
@@ -37,14 +38,13 @@ class ExampleAnalysis(Analysis):
     def run(self, context: Context, params: ExampleParams) -> Result:
         """Measure under the base condition and under each control, by the same function."""
         measurements = []
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             own, null = (
                 self._measure(context, tap, condition, params) for condition in (Condition(), NOISE)
             )
             measurements.append(
                 Measurement("level of channel 0", own, "", {str(NOISE): null}, tap=tap)
             )
-            context.advance((step + 1) / len(context.taps))
         return Result(tuple(measurements))
 
     def view(self, result: Result) -> list[Block]:

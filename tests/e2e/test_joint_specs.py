@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from auscult.analyses.joint_dictionaries import AFFINE, UNPAIRED, UNTRAINED
+from auscult.analyses.joint_dictionaries import AFFINE, UNPAIRED
+from auscult.analyses.parts.answering import DRAWN
 from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import evaluate
@@ -65,14 +66,14 @@ def test_the_page_of_joint_dictionaries_has_them_all_with_their_controls(finishe
     shared = by_name["depth: how evenly a feature lies in its parts, mean over live features"][
         "measurement"
     ]
-    assert set(shared["controls"]) == {UNPAIRED, UNTRAINED}
+    assert set(shared["controls"]) == {UNPAIRED, DRAWN}
     # Of two sets of weights one is the other's control: it is not fitted to random weights again.
     training = by_name["training: how evenly a feature lies in its parts, mean over live features"][
         "measurement"
     ]
     assert set(training["controls"]) == {UNPAIRED}
     norm = by_name["norm: fraction of variance unexplained"]["measurement"]
-    assert set(norm["controls"]) == {AFFINE, UNPAIRED, UNTRAINED}
+    assert set(norm["controls"]) == {AFFINE, UNPAIRED, DRAWN}
     parts = [one["name"] for one in result["measurements"] if one["name"].startswith("training: f")]
     assert parts == [
         f"training: fraction of variance unexplained of conv.0, {weights} weights"

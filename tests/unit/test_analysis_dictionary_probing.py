@@ -6,10 +6,7 @@ import torch
 
 from auscult.analyses import dictionary_recovery
 from auscult.analyses.base import RANDOM
-from auscult.analyses.dictionary_absorption import (
-    DictionaryAbsorption,
-    DictionaryAbsorptionParams,
-)
+from auscult.analyses.dictionary_absorption import DictionaryAbsorption, DictionaryAbsorptionParams
 from auscult.analyses.dictionary_probing import DictionaryProbing, DictionaryProbingParams
 from auscult.analyses.dictionary_recovery import DictionaryRecovery, DictionaryRecoveryParams
 from auscult.analyses.parts.dictionaries.labelled import labelled_rows

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from auscult.analyses.base import BASE, ClipSound
-from auscult.analyses.parts.reading import drawn_moves, longest_clips, moves_or_reason, untested
-from auscult.core.errors import NothingToMeasureError, NoVectorsError, StoreError
+from auscult.analyses.parts.answering import in_turn, untested
+from auscult.analyses.parts.reading import chosen_tap, drawn_moves, longest_clips, moves_or_reason
+from auscult.core.errors import (
+    NothingToMeasureError,
+    NoVectorsError,
+    StoreError,
+    UnknownNameError,
+)
 from auscult.testing.planted import TAP, PlantedContext
 
 
@@ -82,3 +88,21 @@ def test_no_clip_is_a_reason():
 
     with pytest.raises(NothingToMeasureError, match="no clip"):
         longest_clips(Silent(), 2)
+
+
+def test_a_tap_that_is_not_recorded_is_refused_with_those_that_are(tmp_path):
+    context = planted(tmp_path)
+    assert chosen_tap(context, None) == chosen_tap(context, TAP) == TAP
+    with pytest.raises(UnknownNameError, match=f"no recorded tap '{TAP}x'; did you mean '{TAP}'"):
+        chosen_tap(context, f"{TAP}x")
+
+
+def test_how_much_is_done_is_said_after_each_one_passed_over_ones_included(tmp_path, monkeypatch):
+    told, seen, context = [], [], planted(tmp_path)
+    monkeypatch.setattr(context, "advance", told.append)
+    for one in in_turn(context, ("a", "b", "c", "d")):
+        if one == "b":
+            continue
+        seen.append((one, *told))
+    assert seen == [("a",), ("c", 0.25, 0.5), ("d", 0.25, 0.5, 0.75)]
+    assert told == [0.25, 0.5, 0.75, 1.0]

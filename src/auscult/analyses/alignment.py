@@ -18,26 +18,22 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     Gathered,
-    chosen_dictionary,
-    drawn_moves,
+    JudgedBy,
+    in_turn,
     missing_blocks,
     page,
     untested,
 )
+from auscult.analyses.parts.reading import chosen_dictionary, drawn_moves
 from auscult.blocks import Axis, Bars, Block, Curve, Series, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
-from auscult.measures.alignment import (
-    Alignment,
-    align,
-    corrected_difference,
-    shaped_directions,
-)
+from auscult.measures.alignment import Alignment, align, corrected_difference, shaped_directions
 from auscult.measures.concentration import encoded
 from auscult.measures.geometry import effective_dimension
 from auscult.measures.matching import random_directions
@@ -61,7 +57,7 @@ class AlignmentParams(Config):
 
     dictionary: str | None = None
     """Which archetypes; none: the first dictionary fitted to generators."""
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """Correct each cosine for the chance of vectors of the inputs' own covariances; or, as
     published, compare the cosines as they are."""
     n_used: int = Field(20, ge=1)
@@ -97,14 +93,13 @@ class AlignmentAcrossInputs(Analysis):
         """Compare dictionaries at every recorded tap."""
         name = chosen_dictionary(context, params.dictionary, "generators")
         found = Gathered()
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             study = _study(context, params, name, tap)
             found.judgements.append(_judged(context, params, study))
             found.measurements += _figures(study)
             found.missing += [(tap, what, why) for what, why in study.reasons.items()]
             for label, one in study.found.items():
                 found.arrays[f"{tap}/nearest/{label}"] = np.sort(one.nearest.mean(axis=0))[::-1]
-            context.advance((step + 1) / len(context.taps))
         facts = {"taps": list(context.taps), "dictionary": name, "missing": found.missing}
         return found.judged_first(facts)
 

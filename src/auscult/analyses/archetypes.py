@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,6 +22,7 @@ from auscult.analyses.base import (
     Result,
     Split,
 )
+from auscult.analyses.parts.answering import OWN, JudgedBy, in_turn, page, untested, verdict_of
 from auscult.analyses.parts.cards import (
     MOVEMENT_NOTE,
     MOVEMENT_UNITS,
@@ -31,15 +32,7 @@ from auscult.analyses.parts.cards import (
     Rows,
     follows_table,
 )
-from auscult.analyses.parts.reading import (
-    OWN,
-    Moves,
-    archetypes_by_lag,
-    moves_or_reason,
-    page,
-    untested,
-    verdict_of,
-)
+from auscult.analyses.parts.reading import Moves, archetypes_by_lag, moves_or_reason
 from auscult.blocks import Block, Gallery, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -66,7 +59,7 @@ _NAN = float("nan")
 class ArchetypeParams(Config):
     """Settings of the analysis of archetypes."""
 
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """``sound``: the closest generators must reach the published cosine less 0.05, and beat every
     control. ``published``: they must lie within 0.05 of the published 0.90, random ones within
     0.05 of 0.20."""
@@ -162,10 +155,9 @@ class Archetypes(Analysis):
         names = archetypes_by_lag(context)
         found: list[Result] = []
         steps = [(tap, lag) for tap in context.taps for lag in names]
-        for step, (tap, lag) in enumerate(steps):
+        for tap, lag in in_turn(context, steps):
             at = _At(context, params, names[lag], tap, lag)
             found.append(_look(at, lag == next(iter(names))))
-            context.advance((step + 1) / len(steps))
         return Result(
             tuple(number for one in found for number in one.measurements),
             {},

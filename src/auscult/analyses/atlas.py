@@ -19,15 +19,16 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.architecture.stage_pictures import atlas_pictures, stage_facts
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
+    DRAWN,
     NOTHING_TO_MEASURE,
     Gathered,
-    longest_clips,
     page,
     untested,
     verdict_of,
 )
+from auscult.analyses.parts.architecture.stage_pictures import atlas_pictures, stage_facts
+from auscult.analyses.parts.reading import longest_clips
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
@@ -49,7 +50,7 @@ from auscult.taps.capture import intervene
 from auscult.taps.linear import without_nonlinearities
 from auscult.taps.probe import time_base
 
-OWN, LINEAR, BLURRED, DRAWN = "as it is", "without activations", "with a blur", "random weights"
+OWN, LINEAR, BLURRED = "as it is", "without activations", "with a blur"
 _WRONG = "strides of the stage before"
 
 

@@ -16,10 +16,17 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import (
+    DRAWN,
+    NOTHING_TO_MEASURE,
+    Gathered,
+    in_turn,
+    page,
+    untested,
+)
 from auscult.analyses.parts.neurons.cards import neuron_gallery
 from auscult.analyses.parts.neurons.coverage_pictures import HOW_TO_READ, coverage_pictures
 from auscult.analyses.parts.neurons.tasks import Task, TaskSpec, firing_of, sides_of, tasks_of
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.blocks import Block, Missing, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -34,7 +41,7 @@ from auscult.measures.selection_nulls import (
 from auscult.measures.selectors import SELECTORS, Rule, all_probabilities, equal_share
 
 SelectorName = Literal["aape", "lape", "mean-difference", "margin", "mutual-information", "probe"]
-DEALT, RANDOM_WEIGHTS = "labels dealt out anew", "random weights"
+DEALT = "labels dealt out anew"
 _WHERE = "all neuron taps"
 _NAN = float("nan")
 
@@ -96,7 +103,7 @@ class ClassNeurons(Analysis):
             if (params.dictionary is None)
             else None
         )
-        for place, (title, both) in enumerate(tasks.items()):
+        for title, both in in_turn(context, tasks.items()):
             task = both["train"]
             study = _study(context, params, task, table, random)
             found.judgements += _judged(study, params)
@@ -104,7 +111,6 @@ class ClassNeurons(Analysis):
             facts["tasks"][title] = _facts(study, table)
             found.arrays |= {f"{title}/{key}": values for key, values in _arrays(study).items()}
             found.blocks.append(_gallery(context, params, study, table))
-            context.advance((place + 1) / len(tasks))
         return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:
@@ -235,7 +241,7 @@ def _judged(study: Study, params: ClassNeuronsParams) -> list[Judgement]:
         f"coverage, {title}",
         value,
         "",
-        {DEALT: mean, f"{DEALT}, 95th percentile": high, RANDOM_WEIGHTS: study.random["coverage"]},
+        {DEALT: mean, f"{DEALT}, 95th percentile": high, DRAWN: study.random["coverage"]},
         published="about 100 % self-supervised, 49 % supervised (AAPE, VoxCeleb1 countries)",
         tap=_WHERE,
     )
@@ -263,7 +269,7 @@ def _enough(study: Study, params: ClassNeuronsParams) -> Judgement:
         f"neurons found at a false-discovery rate of 5 %, {study.task.title}",
         value,
         "",
-        {DEALT: study.false, RANDOM_WEIGHTS: study.random["found"]},
+        {DEALT: study.false, DRAWN: study.random["found"]},
         published="self-supervised about twice supervised; 172.0 and 37.9 a class (AAPE)",
         tap=_WHERE,
     )
@@ -298,11 +304,11 @@ def _numbers(study: Study) -> list[Measurement]:
     numbers += [
         Measurement(
             f"coverage at entropy ≤ {study.threshold:.3f} ln C, {title}", study.same.coverage, "",
-            {RANDOM_WEIGHTS: study.random["same coverage"]}, tap=_WHERE,
+            {DRAWN: study.random["same coverage"]}, tap=_WHERE,
         ),
         Measurement(
             f"neurons at entropy ≤ {study.threshold:.3f} ln C, {title}",
-            float(study.same.n_neurons), "", {RANDOM_WEIGHTS: study.random["same"]}, tap=_WHERE,
+            float(study.same.n_neurons), "", {DRAWN: study.random["same"]}, tap=_WHERE,
         ),
     ]  # fmt: skip
     return numbers
@@ -371,5 +377,5 @@ def _for_cards(study: Study, n: int) -> list[int]:
 def _nothing(found: Gathered, facts: dict[str, Any], reason: str) -> Result:
     for claim, what in (("AA-01", "coverage"), ("AA-02", "neurons found")):
         told = f"The {what} of class-specific neurons cannot be told."
-        found.add(untested(told, reason, claim, what, _WHERE, [DEALT, RANDOM_WEIGHTS]))
+        found.add(untested(told, reason, claim, what, _WHERE, [DEALT, DRAWN]))
     return found.result({**facts, "reason": reason})

@@ -21,8 +21,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.codecs.code_reading import DRAWN, CodeParams, at_level, code_readers
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
+    DRAWN,
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
@@ -30,6 +30,7 @@ from auscult.analyses.parts.reading import (
     untested,
     verdict_of,
 )
+from auscult.analyses.parts.codecs.code_reading import CodeParams, at_level, code_readers
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Series
 from auscult.concepts.base import CONCEPTS
 from auscult.core.audio import Audio

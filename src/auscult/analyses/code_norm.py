@@ -18,7 +18,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, page, untested
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, page, untested
+from auscult.analyses.parts.reading import chosen_tap
 from auscult.analyses.parts.steering.material import material_of
 from auscult.analyses.parts.steering.quality import Quality
 from auscult.analyses.parts.steering.trials import Bench, estimators, pieces
@@ -88,7 +89,7 @@ class CodeNorm(Analysis):
 
     def run(self, context: Context, params: CodeNormParams) -> Result:
         """Steer both ways, decode, compare."""
-        tap = params.tap or context.taps[0]
+        tap = chosen_tap(context, params.tap)
         try:
             trial = _Trial(context, params, tap)
             rows = trial.rows()

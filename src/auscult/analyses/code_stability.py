@@ -15,8 +15,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.codecs.code_reading import DRAWN, CodeParams, at_level, code_readers
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
+    DRAWN,
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
@@ -24,6 +24,7 @@ from auscult.analyses.parts.reading import (
     untested,
     verdict_of,
 )
+from auscult.analyses.parts.codecs.code_reading import CodeParams, at_level, code_readers
 from auscult.blocks import Axis, Block, Curve, Series
 from auscult.core.config import Config
 from auscult.core.rng import named_rng

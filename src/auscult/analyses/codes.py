@@ -17,15 +17,17 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.codecs.code_reading import DRAWN, CodeParams, at_level, code_readers
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
+    DRAWN,
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
+    in_turn,
     page,
     untested,
     verdict_of,
 )
+from auscult.analyses.parts.codecs.code_reading import CodeParams, at_level, code_readers
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Heatmap, Series
 from auscult.concepts.base import CONCEPTS, bin_edges
 from auscult.core.audio import Audio
@@ -90,10 +92,9 @@ class Codes(Analysis):
             found.add(untested(sentence, str(error), "", "information", context.taps[0], nulls))
             return found.result({"levels": 0})
         levels = min(params.n_levels, read[OWN].n_levels)
-        for level in range(levels):
+        for level in in_turn(context, range(levels)):
             _usage(read, level, found)
             _information(read, level, context.seed, found)
-            context.advance((level + 1) / levels)
         spectra, centres_hz = read[OWN].spectra, read[OWN].centres_hz
         told = code_spectra(read[OWN].codes[0], spectra)
         found.arrays |= {

@@ -16,19 +16,17 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.architecture.collapse_pictures import collapse_pictures
-from auscult.analyses.parts.architecture.pair_collapse import (
-    judged_pairs,
-    pair_arrays,
-)
-from auscult.analyses.parts.architecture.stage_pictures import stage_facts
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
+    DRAWN,
     NOTHING_TO_MEASURE,
     Gathered,
     missing_blocks,
     page,
     untested,
 )
+from auscult.analyses.parts.architecture.collapse_pictures import collapse_pictures
+from auscult.analyses.parts.architecture.pair_collapse import judged_pairs, pair_arrays
+from auscult.analyses.parts.architecture.stage_pictures import stage_facts
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -43,11 +41,10 @@ from auscult.measures.collapse import (
     tone_grid,
 )
 from auscult.measures.pairs import PairsHeard, draw_pairs, hear_pairs
-from auscult.measures.stages import Stage, stages_of
+from auscult.measures.stages import Stage, evenly_spread, stages_of
 from auscult.measures.statistics import bootstrap_interval
 from auscult.measures.tone_sweep import sweep
 
-_DRAWN = "random weights"
 _PUBLISHED = "r ≈ 0.99 over 643 configurations (arXiv 2607.08545, second hand)"
 _RATE = "31 to 35 % on well-structured data (arXiv 2607.08545, second hand)"
 
@@ -106,7 +103,7 @@ class Collapse(Analysis):
                 ("SB-02", "collapse rate of structured signals", _RATE),
             ):
                 said = f"The {name} cannot be told."
-                found.add(untested(said, str(error), claim, name, where, [_DRAWN], published))
+                found.add(untested(said, str(error), claim, name, where, [DRAWN], published))
             return found.result({"stages": [], "signals": [], "missing": []})
         found.add(_foretold(study), *_more(study))
         for judged in _rates(study):
@@ -178,8 +175,7 @@ class _Study:
 def _study(context: Context, params: CollapseParams) -> _Study:
     model = context.model()
     stages, _ = stages_of(model)
-    places = np.unique(np.linspace(0, len(stages) - 1, params.most_stages).round().astype(int))
-    stages = [stages[i] for i in places]
+    stages = [stages[i] for i in evenly_spread(len(stages), params.most_stages)]
     tones = tone_grid(model.sample_rate, params.n_tones)
     rng = named_rng(context.seed, "collapse", "signals")
     some = signals(params.n_tones, params.n_each, params.n_partials, rng)
@@ -260,7 +256,7 @@ def _more(study: _Study) -> list[Measurement]:
             "",
             {
                 "strides of another stage": float(np.abs(own.wrong - own.observed)[depth].mean()),
-                _DRAWN: float(np.abs(drawn.predicted - drawn.observed)[depth].mean()),
+                DRAWN: float(np.abs(drawn.predicted - drawn.observed)[depth].mean()),
             },
             tap=study.last.address,
         )
@@ -305,7 +301,7 @@ def _rates(study: _Study) -> list[Judgement]:
             "collapse rate of structured signals" if claim else "share lost of structured signals",
             value,
             "",
-            {_DRAWN: rate(name, drawn, rows), "random partials and clusters": free},
+            {DRAWN: rate(name, drawn, rows), "random partials and clusters": free},
             bootstrap_interval(values, np.array(names), rng, 300),
             _RATE if claim else "",
             study.last.address,
@@ -313,9 +309,9 @@ def _rates(study: _Study) -> list[Judgement]:
         judged.append(
             Judgement(
                 f"At {study.last.address} {100 * value:.0f} % {told} "
-                f"({100 * measured.controls[_DRAWN]:.0f} % with random weights).",
+                f"({100 * measured.controls[DRAWN]:.0f} % with random weights).",
                 measured,
-                _rate_verdict(value, measured.controls[_DRAWN], claim),
+                _rate_verdict(value, measured.controls[DRAWN], claim),
                 "The published rate lies between 31 and 35 %; it is reported, holds within 10 "
                 "points of that, and is explained by architecture when random weights share it to "
                 "5 points."

@@ -19,7 +19,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, OWN, Gathered, page, untested
+from auscult.analyses.parts.answering import (
+    DRAWN,
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    in_turn,
+    page,
+    untested,
+)
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Heatmap, Series, Verdict
 from auscult.core.config import Config
 from auscult.measures.company import (
@@ -46,8 +54,7 @@ from auscult.taps.capture import run_capture
 
 _CONCEPTS = ("partial", "pitch", "timbre", "chord")
 _BANK = "log constant-Q (must pass)"
-_DRAWN = "random weights"
-_WEIGHTS: Mapping[str, ControlWeights] = {OWN: "trained", _DRAWN: "random"}
+_WEIGHTS: Mapping[str, ControlWeights] = {OWN: "trained", DRAWN: "random"}
 _PASSES = 0.3
 _MARGIN = 0.1
 _NAME = "compositionality of {}, of 1"
@@ -155,7 +162,7 @@ def _heard(
     """Vectors ``[sound d]`` by weights and tap."""
     gathered: dict[tuple[str, str], list[np.ndarray]] = {}
     steps = [(name, start) for name in _WEIGHTS for start in range(0, len(waves), params.batch)]
-    for step, (name, start) in enumerate(steps):
+    for name, start in in_turn(context, steps):
         model = context.model(_WEIGHTS[name])
         batch = torch.from_numpy(waves[start : start + params.batch])
         sound = batch[:, None].expand(-1, model.n_channels, -1).contiguous()
@@ -168,7 +175,6 @@ def _heard(
             whole = range(max(inside.start, 0), min(inside.stop, values.shape[1]))
             values = values[:, whole.start : whole.stop] if len(whole) else values
             gathered.setdefault((name, tap), []).append(_pooled(values, params.pooling))
-        context.advance((step + 1) / len(steps))
     return {key: np.concatenate(parts) for key, parts in gathered.items()}
 
 
@@ -198,7 +204,7 @@ def _composed(
 def _not_told(tap: str, reason: str, found: Gathered) -> None:
     for concept in _CONCEPTS:
         sentence = f"{tap}: whether {concept}s are separable and stable cannot be told."
-        nulls = (_BANK, _DRAWN)
+        nulls = (_BANK, DRAWN)
         found.add(untested(sentence, reason, "P0-01", _NAME.format(concept), tap, nulls))
 
 
@@ -208,10 +214,10 @@ def _judge(
     bank: tuple[dict[str, Composed], float],
     found: Gathered,
 ) -> None:
-    own, random = told[OWN], told[_DRAWN]
+    own, random = told[OWN], told[DRAWN]
     for concept in _CONCEPTS:
         one, drawn, best = own[0][concept], random[0][concept], bank[0][concept]
-        controls = {_BANK: best.score, _DRAWN: drawn.score}
+        controls = {_BANK: best.score, DRAWN: drawn.score}
         measured = Measurement(
             _NAME.format(concept), one.score, "", controls, one.interval, tap=tap
         )
@@ -219,7 +225,7 @@ def _judge(
         for name, part in one.parts.items():
             nulls = {
                 "shuffled": part.null,
-                _DRAWN: drawn.parts[name].value,
+                DRAWN: drawn.parts[name].value,
                 _BANK: best.parts[name].value,
             }
             found.measurements.append(
@@ -227,11 +233,11 @@ def _judge(
             )
         if one.analogy:
             found.measurements += _analogies(tap, concept, one, drawn, best)
-        for source, composed in ((OWN, one), (_DRAWN, drawn)):
+        for source, composed in ((OWN, one), (DRAWN, drawn)):
             found.arrays[f"{tap}/polyphony/{concept}/{source}"] = composed.polyphony
         found.arrays[f"chance/{concept}"] = one.chance
     name = "chord quality as one move on every root, beyond shuffled names"
-    controls = {_DRAWN: random[1], _BANK: bank[1]}
+    controls = {DRAWN: random[1], _BANK: bank[1]}
     found.measurements.append(Measurement(name, own[1], "", controls, tap=tap))
 
 
@@ -258,7 +264,7 @@ def _analogies(
             f"{concept}: {name}",
             values[0],
             "",
-            {"shuffled or chance": low, _DRAWN: values[1], _BANK: values[2]},
+            {"shuffled or chance": low, DRAWN: values[1], _BANK: values[2]},
             tap=tap,
         )
         for name, values, low in told
@@ -267,7 +273,7 @@ def _analogies(
 
 def _judgement(concept: str, one: Measurement) -> Judgement:
     """The claim is that latents fall short of what composition would give."""
-    bank, random = one.controls[_BANK], one.controls[_DRAWN]
+    bank, random = one.controls[_BANK], one.controls[DRAWN]
     highest = one.interval[1] if one.interval else one.value
     short = highest < bank - _MARGIN
     verdict: Verdict = "holds" if short else "does not hold"
@@ -308,7 +314,7 @@ def _table(result: Result) -> dict[str, np.ndarray]:
             ]
             for concept in _CONCEPTS
         ]
-        for source in (OWN, _DRAWN, _BANK)
+        for source in (OWN, DRAWN, _BANK)
     }
     return {source: np.array(values, dtype=np.float64) for source, values in rows.items()}
 
@@ -325,7 +331,7 @@ def _over_depth(result: Result) -> Curve:
         low, high = np.array(ends, dtype=np.float64).T
         series.append(Series(concept, table[OWN][i], low=low, high=high))
     series += [
-        Series(f"{concept}, random weights", table[_DRAWN][i], control=True)
+        Series(f"{concept}, random weights", table[DRAWN][i], control=True)
         for i, concept in enumerate(_CONCEPTS)
     ]
     note = "Taps: " + ", ".join(f"{i} {tap}" for i, tap in enumerate(result.facts["taps"]))
@@ -359,7 +365,7 @@ def _over_polyphony(result: Result) -> list[Curve]:
             if f"{tap}/polyphony/{concept}/{OWN}" in result.arrays
         ]
         own = [Series(t, result.arrays[f"{t}/polyphony/{concept}/{OWN}"]) for t in taps]
-        last = f"{taps[-1]}/polyphony/{concept}/{_DRAWN}"
+        last = f"{taps[-1]}/polyphony/{concept}/{DRAWN}"
         controls = {
             f"{taps[-1]}, random weights": result.arrays[last],
             _BANK: result.arrays[f"polyphony/{concept}/{_BANK}"],

@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from auscult.analyses.base import (
     ANALYSES,
@@ -17,10 +17,12 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, in_turn, page
 from auscult.analyses.parts.concepts.claims import Read, aligned, pitch_first, untold
 from auscult.analyses.parts.concepts.dictionary_pictures import pictures
 from auscult.analyses.parts.concepts.labelling import (
     PUBLISHED,
+    ConceptParams,
     Labelled,
     Labeller,
     concepts_of,
@@ -28,7 +30,7 @@ from auscult.analyses.parts.concepts.labelling import (
     reconstructed,
     untrained,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, chosen_dictionary, page
+from auscult.analyses.parts.reading import chosen_dictionary
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -48,11 +50,9 @@ UNTRAINED = "untrained, its decoder fitted"
 CLAIMS = ("PK-01", "PK-01b", "PK-02")
 
 
-class ConceptDictionariesParams(Config):
+class ConceptDictionariesParams(ConceptParams):
     """Settings of the published experiment."""
 
-    concepts: tuple[str | dict[str, Any], ...] = Field(PUBLISHED, min_length=1)
-    """Which concepts: a type, or a section with a type and its settings."""
     contributions_of: str | None = None
     """Dictionary whose contributions are shown; none: the first."""
     n_top: int = Field(10, ge=1)
@@ -61,12 +61,6 @@ class ConceptDictionariesParams(Config):
     """Vectors to fit to, and as many to judge on."""
     steps: int = Field(60, ge=1)
     """Most steps of each fit: wide dictionaries are slow to read."""
-
-    @field_validator("concepts")
-    @classmethod
-    def _exist(cls, value: Any) -> Any:
-        concepts_of(value)
-        return value
 
 
 @ANALYSES.register("concept-dictionaries")
@@ -97,7 +91,7 @@ class ConceptDictionaries(Analysis):
         labeller = Labeller(context, concepts)
         found = Gathered()
         facts: dict[str, Any] = {"taps": {}, "n_top": params.n_top, "missing": found.missing}
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 labelled = labeller.frames(tap, params.most_vectors)
                 shown = chosen_dictionary(context, params.contributions_of)
@@ -114,7 +108,6 @@ class ConceptDictionaries(Analysis):
             facts["taps"][tap] = {"entries": [one.row for one in entries], **known}
             found.measurements += [one for entry in entries for one in entry.measurements(tap)]
             found.judgements += _judged(tap, entries)
-            context.advance((step + 1) / len(context.taps))
         return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:

@@ -17,6 +17,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, in_turn, page
 from auscult.analyses.parts.concepts.claims import (
     RANGES,
     UNTRAINED,
@@ -28,6 +29,7 @@ from auscult.analyses.parts.concepts.claims import (
 )
 from auscult.analyses.parts.concepts.labelling import (
     PUBLISHED,
+    ConceptParams,
     Labelled,
     Labeller,
     Pooling,
@@ -37,7 +39,6 @@ from auscult.analyses.parts.concepts.labelling import (
     untrained,
 )
 from auscult.analyses.parts.concepts.probe_pictures import RAW, pictures
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page
 from auscult.blocks import Block
 from auscult.concepts.agreement import pitch_agreement
 from auscult.concepts.base import Concept, Labels
@@ -46,14 +47,7 @@ from auscult.concepts.pitch import Pitch
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
-from auscult.measures.probes import (
-    MAJORITY,
-    SHUFFLED,
-    FamilyName,
-    ProbeSettings,
-    Reading,
-    read,
-)
+from auscult.measures.probes import MAJORITY, SHUFFLED, FamilyName, ProbeSettings, Reading, read
 
 FEATURES = "dictionary features"
 CLAIMS = ("PK-01", "PK-01b")
@@ -64,11 +58,9 @@ MFCC = "MFCC, no network"
 RANDOM_WEIGHTS = "response vectors, random weights"
 
 
-class ConceptProbesParams(Config):
+class ConceptProbesParams(ConceptParams):
     """Settings of the probes."""
 
-    concepts: tuple[str | dict[str, Any], ...] = Field(PUBLISHED, min_length=1)
-    """Which concepts: a type, or a section with a type and its settings."""
     dictionary: str | None = None
     """Whose features are read; none: the first dictionary of response vectors, if there is one."""
     families: tuple[FamilyName, ...] = ("linear", "ridge", "sparse", "hidden", "neighbours")
@@ -84,12 +76,6 @@ class ConceptProbesParams(Config):
     """Principal components that are read."""
     most_vectors: int = Field(4_000, ge=100)
     """Vectors to fit to, and as many to judge on."""
-
-    @field_validator("concepts")
-    @classmethod
-    def _exist(cls, value: Any) -> Any:
-        concepts_of(value)
-        return value
 
     @field_validator("families")
     @classmethod
@@ -126,7 +112,7 @@ class ConceptProbes(Analysis):
         labeller = Labeller(context, concepts)
         found = Gathered()
         rows: list[dict[str, Any]] = []
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 labelled = labeller.frames(tap, params.most_vectors, BASE, params.pooling)
                 dictionary = _dictionary(context, params, tap)
@@ -144,7 +130,6 @@ class ConceptProbes(Analysis):
             ]
             found.measurements += _agreements(context, concepts, labeller, params, tap)
             found.judgements += _judged(tap, readings, params)
-            context.advance((step + 1) / len(context.taps))
         if not any(one.claim == "PK-05" for one in found.judgements):
             why = "no latent of a codec was recorded, under random weights as well."
             found.judgements.append(untold(context.taps[0], "PK-05", why))

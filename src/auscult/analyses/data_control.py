@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -18,15 +18,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     Gathered,
-    Moves,
-    chosen_dictionary,
-    drawn_moves,
+    JudgedBy,
+    in_turn,
     missing_blocks,
     page,
 )
+from auscult.analyses.parts.reading import Moves, chosen_dictionary, drawn_moves
 from auscult.blocks import Axis, Bars, Block, Curve, Series, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -60,7 +60,7 @@ class DataControlParams(Config):
 
     dictionary: str | None = None
     """Which archetypes; none: the first dictionary fitted to generators."""
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """Judge each input by archetypes of its own and against every control; or, as published, all
     inputs by the archetypes of the real sounds, and the ratio alone."""
     least_ratio: float = Field(1.5, gt=1)
@@ -97,7 +97,7 @@ class DataControl(Analysis):
         """Measure every input at every recorded tap."""
         name = chosen_dictionary(context, params.dictionary, "generators")
         gathered = Gathered(arrays={"thresholds": _THRESHOLDS})
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             heard = _every(context, params, name, tap)
             gathered.judgements += [_spread(params, tap, heard), _flat(params, tap, heard)]
             gathered.measurements += _figures(tap, heard)
@@ -109,7 +109,6 @@ class DataControl(Analysis):
                     key = f"{tap}/{whose}/{label}"
                     gathered.arrays[f"{key}/rank"] = np.sort(usage.top)[::-1]
                     gathered.arrays[f"{key}/active"] = active_fraction(usage.strong, _THRESHOLDS)
-            context.advance((step + 1) / len(context.taps))
         taps, missing = list(context.taps), gathered.missing
         return gathered.judged_first({"taps": taps, "dictionary": name, "missing": missing})
 

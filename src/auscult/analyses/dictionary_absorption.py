@@ -18,8 +18,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import DRAWN, NOTHING_TO_MEASURE, Gathered, guided, untested
 from auscult.analyses.parts.dictionaries.absorption_pictures import (
-    UNTRAINED,
     Absorbed,
     GeneralClass,
     TapAbsorption,
@@ -28,32 +28,28 @@ from auscult.analyses.parts.dictionaries.absorption_pictures import (
 )
 from auscult.analyses.parts.dictionaries.labelled import Labelled, acts_of, labelled_rows
 from auscult.analyses.parts.dictionaries.lineup import (
+    AT_L0,
     BASELINES,
     FROZEN,
     Entry,
+    ResampledParams,
     tap_by_tap,
     untrained,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
-from auscult.measures.absorption import (
-    absorption,
-    general_direction,
-    specificity,
-)
+from auscult.measures.absorption import absorption, general_direction, specificity
 from auscult.measures.null_dictionaries import atoms_of
 from auscult.measures.quality import interval_of
 
-_AT_L0 = "{} at the same l0"
 _NAME = "share of recognised rows that are fully absorbed, mean over learned dictionaries"
-_NAMES = {UNTRAINED: UNTRAINED}
+_NAMES = {DRAWN: DRAWN}
 _PUBLISHED = "in every dictionary tested (arXiv 2409.14507; language models)"
 
 
-class DictionaryAbsorptionParams(Config):
+class DictionaryAbsorptionParams(ResampledParams):
     """Settings of the analysis of absorption."""
 
     hierarchies: tuple[tuple[str, str], ...] = ()
@@ -65,8 +61,6 @@ class DictionaryAbsorptionParams(Config):
     """Most classes of a general label that are looked at, those that a probe reads best."""
     untrained: bool = True
     """Whether absorption is measured in the network with random weights too."""
-    n_resamples: int = Field(1000, ge=100)
-    """Draws of the recordings behind each interval."""
 
 
 @ANALYSES.register("dictionary-absorption")
@@ -243,8 +237,8 @@ def _numbers(there: TapAbsorption, entry: Entry) -> list[Measurement]:
     numbers = []
     for words, figure in told:
         controls = {
-            _NAMES.get(role, _AT_L0.format(role)): value
-            for role in (*BASELINES, UNTRAINED)
+            _NAMES.get(role, AT_L0.format(role)): value
+            for role in (*BASELINES, DRAWN)
             if (value := there.control(entry, role, figure)) is not None
         }
         controls = controls or {"no baseline at this l0": float("nan")}
@@ -263,12 +257,12 @@ def _judged(there: TapAbsorption) -> Judgement:
     own = np.mean([there.found[one.name].resampled(there.draws) for one in learned], axis=0)
     value = float(np.mean([there.found[one.name].rate for one in learned]))
     controls = {}
-    for role in (*FROZEN, UNTRAINED):
+    for role in (*FROZEN, DRAWN):
         every = [there.control(one, role, "rate") for one in learned]
         known = [rate for rate in every if rate is not None]
         if known:
-            controls[_NAMES.get(role, _AT_L0.format(role))] = float(np.mean(known))
-    frozen = [controls[name] for name in map(_AT_L0.format, FROZEN) if name in controls]
+            controls[_NAMES.get(role, AT_L0.format(role))] = float(np.mean(known))
+    frozen = [controls[name] for name in map(AT_L0.format, FROZEN) if name in controls]
     lifts = [there.found[one.name].lift for one in learned]
     lift = float(np.nanmean(lifts)) if np.isfinite(lifts).any() else float("nan")
     interval = interval_of(own)
@@ -295,5 +289,5 @@ def _judged(there: TapAbsorption) -> Judgement:
 
 def _untold(tap: str, why: str) -> Judgement:
     sentence = f"{tap}: whether features absorb one another cannot be told."
-    nulls = [_AT_L0.format(role) for role in FROZEN]
+    nulls = [AT_L0.format(role) for role in FROZEN]
     return untested(sentence, why, "CH-01", _NAME, tap, nulls, _PUBLISHED)

@@ -22,16 +22,19 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import Gathered, guided, untested
 from auscult.analyses.parts.dictionaries.lineup import (
+    AT_L0,
     BASELINES,
     FROZEN,
     Entry,
+    ResampledParams,
     opponent,
     tap_by_tap,
 )
-from auscult.analyses.parts.dictionaries.loss_pictures import AT_L0, TapLosses, pictures
+from auscult.analyses.parts.dictionaries.loss_pictures import TapLosses, pictures
 from auscult.analyses.parts.dictionaries.standing import card_config
-from auscult.analyses.parts.reading import Gathered, guided, sample, untested
+from auscult.analyses.parts.reading import sample
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import AudioError, UserError
@@ -50,7 +53,7 @@ Edits = Mapping[str | TapPoint, EditFunction]
 """What acts at which tap."""
 
 
-class DictionaryLossParams(Config):
+class DictionaryLossParams(ResampledParams):
     """Settings of the analysis of what the model's own task loses."""
 
     n_clips: int = Field(24, ge=2)
@@ -61,8 +64,6 @@ class DictionaryLossParams(Config):
     part: str | None = None
     """Part of the loss that answers are about; none: spectral convergence of codecs, the divergence
     of classifiers. ``total`` for the sum that end-to-end dictionaries minimise."""
-    n_resamples: int = Field(1000, ge=100)
-    """Draws of the recordings behind each interval."""
     n_played: int = Field(1, ge=0)
     """Clips that the page plays decoded (codecs)."""
 

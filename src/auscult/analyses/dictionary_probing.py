@@ -17,6 +17,14 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import (
+    DRAWN,
+    NOTHING_TO_MEASURE,
+    Gathered,
+    guided,
+    untested,
+    verdict_of,
+)
 from auscult.analyses.parts.dictionaries.labelled import (
     Labelled,
     acts_of,
@@ -24,8 +32,10 @@ from auscult.analyses.parts.dictionaries.labelled import (
     labelled_rows,
 )
 from auscult.analyses.parts.dictionaries.lineup import (
+    AT_L0,
     FROZEN,
     Entry,
+    ResampledParams,
     opponent,
     tap_by_tap,
     untrained,
@@ -33,18 +43,10 @@ from auscult.analyses.parts.dictionaries.lineup import (
 from auscult.analyses.parts.dictionaries.probing_pictures import (
     CHANNELS,
     LEVELS,
-    UNTRAINED,
     Probed,
     TapProbes,
     card,
     pictures,
-)
-from auscult.analyses.parts.reading import (
-    NOTHING_TO_MEASURE,
-    Gathered,
-    guided,
-    untested,
-    verdict_of,
 )
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
@@ -54,12 +56,11 @@ from auscult.measures.probe_targets import Target
 from auscult.measures.probes import MAJORITY, SHUFFLED, ProbeSettings, fit_probe, read
 from auscult.measures.quality import interval_of
 
-_AT_L0 = "{} at the same l0"
 _PROBED = "0.72 against 0.69 (arXiv 2602.14111, abstract)"
 _COMPLETE = "rises with sparse codes (arXiv 2509.24793)"
 
 
-class DictionaryProbingParams(Config):
+class DictionaryProbingParams(ResampledParams):
     """Settings of the analysis of what few features tell."""
 
     labels: tuple[str, ...] = ()
@@ -70,8 +71,6 @@ class DictionaryProbingParams(Config):
     """Frames that probes of single frames are fitted to, and judged on."""
     untrained: bool = True
     """Whether the same dictionaries, fitted to the network with random weights, are probed too."""
-    n_resamples: int = Field(1000, ge=100)
-    """Draws of the recordings behind each interval."""
 
 
 @ANALYSES.register("dictionary-probing")
@@ -268,7 +267,7 @@ def _numbers(there: TapProbes, entry: Entry) -> list[Measurement]:
             f"{k} {CHANNELS}": there.found[CHANNELS].accuracy(task),
             **own.nulls[task],
             **{
-                _AT_L0.format(role): sum(w * there.found[o.name].accuracy(task) for o, w in parts)
+                AT_L0.format(role): sum(w * there.found[o.name].accuracy(task) for o, w in parts)
                 for role, parts in lines.items()
             },
             **there.untrained_at(entry.name, [task]),
@@ -280,9 +279,9 @@ def _numbers(there: TapProbes, entry: Entry) -> list[Measurement]:
         controls = {CHANNELS: getattr(there.found[CHANNELS], figure)}
         for role, parts in lines.items():
             values = [w * getattr(there.found[o.name], figure) for o, w in parts]
-            controls[_AT_L0.format(role)] = float(sum(values))
+            controls[AT_L0.format(role)] = float(sum(values))
         if entry.name in there.untrained:
-            controls[UNTRAINED] = getattr(there.untrained[entry.name], figure)
+            controls[DRAWN] = getattr(there.untrained[entry.name], figure)
         value = getattr(own, figure)
         name = f"{entry.name}: {figure} (DCI)"
         published = _COMPLETE if figure == "completeness" else ""
@@ -312,13 +311,13 @@ def _judged(params: DictionaryProbingParams, there: TapProbes, role: str) -> Jud
     other = float(np.mean([plain(parts) for _, parts in pairs]))
     channels = there.found[CHANNELS]
     controls = {
-        _AT_L0.format(role): other,
+        AT_L0.format(role): other,
         f"{k} {CHANNELS}": float(np.mean([channels.accuracy(task) for task in tasks])),
         SHUFFLED: float(np.mean([channels.nulls[task][SHUFFLED] for task in tasks])),
     }
     untold = [there.untrained_at(one.name, tasks) for one, _ in pairs]
     if all(untold):
-        controls[UNTRAINED] = float(np.mean([one[UNTRAINED] for one in untold]))
+        controls[DRAWN] = float(np.mean([one[DRAWN] for one in untold]))
     gain = interval_of(own - theirs)
     verdict: Verdict = "cannot be tested here"
     if gain is not None:
@@ -344,7 +343,7 @@ def _name(k: int) -> str:
 
 def _untold(tap: str, role: str, why: str) -> Judgement:
     sentence = f"{tap}: whether learned features tell more than those of a {role} is not known."
-    return untested(sentence, why, "KO-01", _name(5), tap, [_AT_L0.format(role)], _PROBED)
+    return untested(sentence, why, "KO-01", _name(5), tap, [AT_L0.format(role)], _PROBED)
 
 
 _COMPLETENESS = "completeness (DCI), mean over learned dictionaries"

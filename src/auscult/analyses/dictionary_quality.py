@@ -15,10 +15,13 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import DRAWN, Gathered, guided, untested
 from auscult.analyses.parts.dictionaries.lineup import (
+    AT_L0,
     BASELINES,
     FROZEN,
     KINDS,
+    ResampledParams,
     opponent,
     tap_by_tap,
 )
@@ -34,17 +37,15 @@ from auscult.analyses.parts.dictionaries.standing import (
     measure_entries,
     scorecard,
 )
-from auscult.analyses.parts.reading import Gathered, guided, untested
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
+from auscult.measures.null_dictionaries import SHAPED
 from auscult.measures.quality import Quality, interval_of
 
-_SHAPED = "random vectors of the same covariance"
-_AT_L0 = "{} at the same l0"
 _AUDIOSAE = "> 50 % (AudioSAE, arXiv 2602.05027)"
 
 
-class DictionaryQualityParams(Config):
+class DictionaryQualityParams(ResampledParams):
     """Settings of the analysis of dictionaries' quality."""
 
     most_vectors: int = Field(60_000, ge=100)
@@ -53,8 +54,6 @@ class DictionaryQualityParams(Config):
     """Control conditions under which every learned dictionary is fitted again, by one seed."""
     threshold: float = Field(0.7, gt=0, lt=1)
     """Cosine from which a feature counts as found again under another seed."""
-    n_resamples: int = Field(1000, ge=100)
-    """Draws of the recordings behind each interval."""
 
 
 @ANALYSES.register("dictionary-quality")
@@ -122,7 +121,7 @@ def _numbers(tap: str, one: Measured, found: Sequence[Measured]) -> list[Measure
     numbers = []
     for figure, (words, unit) in FIGURES.items():
         controls = {
-            _AT_L0.format(role): sum(weight * it.value(figure) for it, weight in parts)
+            AT_L0.format(role): sum(weight * it.value(figure) for it, weight in parts)
             for role, parts in lines.items()
         }
         controls |= {name: quality.value(figure) for name, quality in one.controls.items()}
@@ -139,10 +138,10 @@ def _numbers(tap: str, one: Measured, found: Sequence[Measured]) -> list[Measure
 
 
 def _found_again(tap: str, one: Measured, found: Sequence[Measured]) -> Measurement:
-    controls = {_SHAPED: one.chance}
+    controls = {SHAPED: one.chance}
     for role, parts in lines_beside(one, found).items():
         if role in FROZEN and all(it.agreement for it, _ in parts):
-            controls[_AT_L0.format(role)] = sum(weight * it.found_again for it, weight in parts)
+            controls[AT_L0.format(role)] = sum(weight * it.found_again for it, weight in parts)
     ends = (min(one.agreement), max(one.agreement))
     name = f"{one.entry.name}: share of features found again under another seed"
     return Measurement(name, one.found_again, "", controls, ends, _AUDIOSAE, tap)
@@ -165,7 +164,7 @@ def _beats(
     """Does what was learned leave less unexplained than a baseline? Of frozen ones: KO-03."""
     claim = "KO-03" if role in FROZEN else ""
     name = "fraction of variance unexplained, mean over learned dictionaries"
-    control = _AT_L0.format(role)
+    control = AT_L0.format(role)
     pairs = [
         (one, lines_beside(one, found)[role]) for one in learned if role in lines_beside(one, found)
     ]
@@ -212,7 +211,7 @@ def _stable(
     if not pairs:
         sentence = f"{tap}: whether seeds agree cannot be told."
         why = "one seed was fitted, or no feature is on; give two or more in train.seeds."
-        return untested(sentence, why, "AS-01", name, tap, [_SHAPED], _AUDIOSAE)
+        return untested(sentence, why, "AS-01", name, tap, [SHAPED], _AUDIOSAE)
     numbers = [_found_again(tap, one, found) for one in pairs]
     controls = {
         key: float(np.mean([one.controls[key] for one in numbers if key in one.controls]))
@@ -250,7 +249,7 @@ def _lasting(tap: str, learned: Sequence[Measured]) -> Judgement:
     words = "dwell time over that of frames in random order, mean over learned dictionaries"
     verdict: Verdict = "cannot be tested here"
     if interval is not None:
-        nulls = [controls.get(name, 1.0) for name in (shuffled, "random weights")]
+        nulls = [controls.get(name, 1.0) for name in (shuffled, DRAWN)]
         verdict = "does not hold" if interval[1] < 1 else "explained by control"
         verdict = "holds" if interval[0] > np.nanmax(nulls) else verdict
     return Judgement(

@@ -20,8 +20,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, guided, untested
 from auscult.analyses.parts.dictionaries.lineup import FROZEN, LEARNED, Entry, tap_by_tap
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
 from auscult.blocks import Axis, Block, Curve, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError, UserError

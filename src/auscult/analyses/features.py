@@ -21,30 +21,25 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.dictionaries.agreement import AGREEMENT, SHAPED, agreement_of_seeds
-from auscult.analyses.parts.dictionaries.coverage import nearest_cosines, random_cosines
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
-    Sample,
-    chosen_dictionary,
+    in_turn,
     page,
-    sample,
     unmeasured,
     verdict_of,
 )
+from auscult.analyses.parts.dictionaries.agreement import AGREEMENT, agreement_of_seeds
+from auscult.analyses.parts.dictionaries.coverage import nearest_cosines, random_cosines
+from auscult.analyses.parts.reading import Sample, chosen_dictionary, sample
 from auscult.blocks import Axis, Block, Curve, Series, Table
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import DictionaryMetrics, evaluate
-from auscult.measures.geometry import (
-    coverage_curve,
-    loud_rows,
-    threshold_at_coverage,
-)
-from auscult.measures.null_dictionaries import AMBIENT, SUBSPACE
+from auscult.measures.geometry import coverage_curve, loud_rows, threshold_at_coverage
+from auscult.measures.null_dictionaries import AMBIENT, SHAPED, SUBSPACE
 from auscult.measures.statistics import bootstrap_interval
 
 _NULLS = (str(NOISE), str(RANDOM), AMBIENT, SUBSPACE, SHAPED)
@@ -95,7 +90,7 @@ class Features(Analysis):
         name = chosen_dictionary(context, params.dictionary)
         gathered = Gathered()
         sizes: list[tuple[Any, ...]] = []
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             untested = ""
             try:
                 found = _coverage(context, params, name, tap, gathered.arrays)
@@ -105,7 +100,6 @@ class Features(Analysis):
                 found, untested = _unknown(params, tap), str(error)
             gathered.measurements += found
             gathered.judgements += judgements(params, found, untested)
-            context.advance((step + 1) / len(context.taps))
         facts = {
             "taps": list(context.taps),
             "dictionary": name,

@@ -16,7 +16,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import OWN, numbers_table, unmeasured, verdict_of
+from auscult.analyses.parts.answering import DRAWN, OWN, numbers_table, unmeasured, verdict_of
 from auscult.blocks import (
     Axis,
     Block,
@@ -39,7 +39,7 @@ from auscult.models.weights import FirstConv, effective_weight, first_conv, fold
 
 _RECTANGLE_3DB = 0.886  # width of a rectangle's main lobe at -3 dB, in units of f_s / K
 _GABOR_LIMIT = 1 / (4 * np.pi)
-_NULLS = ("random weights", "shuffled weights", "normal taps")
+_NULLS = (DRAWN, "shuffled weights", "normal taps")
 
 
 class FilterParams(Config):
@@ -84,7 +84,7 @@ class Filters(Analysis):
             return _no_filters(context, str(error))
         filters = _filters(found)
         sets = {
-            "random weights": _filters(first_conv(context.model("random"))),
+            DRAWN: _filters(first_conv(context.model("random"))),
             "shuffled weights": _filters(first_conv(context.model("shuffled"))),
             "normal taps": _normal(filters, params.n_random, context.seed),
         }
@@ -128,10 +128,10 @@ class Filters(Analysis):
             title = f"The same with {facts['norm_path']} folded in"
             blocks.append(_grid(title, arrays["folded"], rate, int(facts["n_shown"])))
         blocks += [
-            _grid("Control: the same layer with random weights", sets["random weights"], rate, 16),
+            _grid("Control: the same layer with random weights", sets[DRAWN], rate, 16),
             _responses(arrays["filters"], rate),
             *_histograms(arrays["filters"], sets, rate),
-            _scatter(arrays["filters"], sets["random weights"], rate),
+            _scatter(arrays["filters"], sets[DRAWN], rate),
             _tap_table(facts),
             _filter_table(arrays["filters"], rate),
             numbers_table(result.measurements),
@@ -142,7 +142,7 @@ class Filters(Analysis):
 def _no_filters(context: Context, reason: str) -> Result:
     """What can be said of a model whose first layer does not meet the waveform."""
     where = ", ".join(context.taps)
-    one = unmeasured("resolution f_s / K", where, ["random weights"], "Hz")
+    one = unmeasured("resolution f_s / K", where, [DRAWN], "Hz")
     sentence = "The model has no filters on the waveform whose resolution could be told."
     judged = Judgement(sentence, one, "cannot be tested here", reason, "P1-01")
     return Result((one,), facts=_tap_facts(context), judgements=(judged,))
@@ -226,9 +226,9 @@ def _judgements(
     bound = by_name["resolution f_s / K"]
     width = by_name["median bandwidth at -3 dB"]
     gabor = by_name["median Gabor product"]
-    random = width.controls["random weights"]
+    random = width.controls[DRAWN]
     narrow = verdict_of(width.value, list(width.controls.values()), "less", 0.05 * random)
-    close = verdict_of(gabor.value, [gabor.controls["random weights"]], "less", 0.02)
+    close = verdict_of(gabor.value, [gabor.controls[DRAWN]], "less", 0.02)
     return (
         Judgement(
             f"A filter of {kernel} samples at {rate} Hz cannot tell apart what lies closer than "
@@ -349,7 +349,7 @@ def _scatter(filters: np.ndarray, random: np.ndarray, rate: int) -> Scatter:
         np.concatenate([own.width_3db_hz, null.width_3db_hz]),
         Axis("dominant frequency", "Hz"),
         Axis("bandwidth at -3 dB", "Hz"),
-        groups=(OWN,) * len(own.norm) + ("random weights",) * len(null.norm),
+        groups=(OWN,) * len(own.norm) + (DRAWN,) * len(null.norm),
     )
 
 

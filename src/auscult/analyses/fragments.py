@@ -23,6 +23,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, page, verdict_of
 from auscult.analyses.parts.cards import (
     Corpus,
     Places,
@@ -30,25 +31,8 @@ from auscult.analyses.parts.cards import (
     fragment_shapes,
     fragment_spectrum,
 )
-from auscult.analyses.parts.reading import (
-    NOTHING_TO_MEASURE,
-    Gathered,
-    chosen_dictionary,
-    page,
-    pooled,
-    sample,
-    verdict_of,
-)
-from auscult.blocks import (
-    Axis,
-    Bars,
-    Block,
-    Gallery,
-    GalleryItem,
-    Lanes,
-    Missing,
-    Text,
-)
+from auscult.analyses.parts.reading import chosen_dictionary, pooled, sample
+from auscult.blocks import Axis, Bars, Block, Gallery, GalleryItem, Lanes, Missing, Text
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng

@@ -19,7 +19,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page, untested
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Series, Verdict
 from auscult.concepts.base import CONCEPTS
 from auscult.core.audio import Audio

@@ -4,16 +4,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from auscult.analyses.base import (
-    ANALYSES,
-    Analysis,
-    Condition,
-    Context,
-    Result,
-)
-from auscult.analyses.parts.concepts.labelling import PUBLISHED, concepts_of
+from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Result
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, page
+from auscult.analyses.parts.concepts.labelling import PUBLISHED, ConceptParams
 from auscult.analyses.parts.generation.claims import PLACES, measured, order_judged, trusted, untold
 from auscult.analyses.parts.generation.course import (
     Course,
@@ -24,7 +19,6 @@ from auscult.analyses.parts.generation.course import (
     taught,
 )
 from auscult.analyses.parts.generation.page import pictures, sounding
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page
 from auscult.blocks import Block
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -40,7 +34,7 @@ from auscult.measures.convergence import (
 from auscult.measures.probes import ProbeSettings
 
 
-class GenerationParams(Config):
+class GenerationParams(ConceptParams):
     """Settings."""
 
     concepts: tuple[str | dict[str, Any], ...] = Field(
@@ -66,12 +60,6 @@ class GenerationParams(Config):
     """Clean latents to train probes on, and as many to judge them on."""
     n_shown: int = Field(4, ge=1)
     """Prompts that can be seen and heard step by step."""
-
-    @field_validator("concepts")
-    @classmethod
-    def _exist(cls, value: Any) -> Any:
-        concepts_of(value)
-        return value
 
 
 @ANALYSES.register("generation")

@@ -15,9 +15,9 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, guided, in_turn, untested
 from auscult.analyses.parts.generation.bench import Bench, BenchParams
 from auscult.analyses.parts.generation.course import steps_of
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, guided, untested
 from auscult.blocks import Axis, Block, Curve, Series, Table
 from auscult.core.config import Config
 from auscult.models.generation import Generator
@@ -57,13 +57,12 @@ class GenerationSteering(Analysis):
             places = params.places or _usual_places(generator)
             rows: list[dict[str, Any]] = []
             sounds: list[MadeSound] = []
-            for place in places:
+            for place in in_turn(context, places):
                 more, clips, played = bench.steered(place)
                 rows += more
                 sounds += played
                 found.blocks += [*_curves(place, more, bench), *clips]
                 found.judgements += [_judged(place, name, more, bench) for name in params.concepts]
-                context.advance((places.index(place) + 1) / len(places))
             found.measurements += [_measurement(row, bench) for row in rows]
             found.blocks.append(_table(rows))
         except NOTHING_TO_MEASURE as error:

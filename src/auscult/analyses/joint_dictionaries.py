@@ -21,7 +21,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, OWN, Gathered, guided, untested
+from auscult.analyses.parts.answering import (
+    DRAWN,
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    guided,
+    in_turn,
+    untested,
+)
 from auscult.blocks import Axis, Block, Histogram, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
@@ -40,7 +48,6 @@ from auscult.measures.statistics import bootstrap_interval
 from auscult.store.source import ArraySource, VectorSource
 
 UNPAIRED = "the same recipe on frames that do not belong together"
-UNTRAINED = "random weights"
 AFFINE = "an affine map of the same input"
 _EVEN = "how evenly a feature lies in its parts, mean over live features"
 _ERROR = "fraction of variance unexplained"
@@ -125,13 +132,12 @@ class JointDictionaries(Analysis):
         if not names:
             gathered.judgements.append(_untold(context.taps[0], "the spec has none."))
         rows: list[tuple[Any, ...]] = []
-        for step, name in enumerate(names):
+        for name in in_turn(context, names):
             for joint in context.joint(name):
                 try:
                     rows += _one(context, params, name, joint, gathered)
                 except NOTHING_TO_MEASURE as error:
                     gathered.judgements.append(_untold(joint.tap, f"{error}."))
-            context.advance((step + 1) / len(names))
         if rows:
             columns = (
                 "dictionary",
@@ -182,7 +188,7 @@ def _one(
         for other in context.joint(name, RANDOM):
             if other.tap == joint.tap:
                 own = _read(context, params, other, RANDOM)[1]
-                found[UNTRAINED] = _measure(other.dictionaries[0], own, widths)
+                found[DRAWN] = _measure(other.dictionaries[0], own, widths)
     rng = named_rng(context.seed, "joint-dictionaries", name, joint.tap)
     if len(found[OWN].shares):
         gathered.judgements.append(_shared(name, joint, found, rng))

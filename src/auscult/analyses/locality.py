@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -19,16 +19,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
-    Moves,
-    archetypes_by_lag,
-    chosen_dictionary,
-    drawn_moves,
+    JudgedBy,
+    in_turn,
     page,
 )
+from auscult.analyses.parts.reading import Moves, archetypes_by_lag, chosen_dictionary, drawn_moves
 from auscult.blocks import Axis, Block, Scatter, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
@@ -58,7 +57,7 @@ _PUBLISHED = (
 class LocalityParams(Config):
     """Settings of the test of locality."""
 
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """Headline: ratios after norm matching and against the nulls, or plain ratios below 1."""
     dictionary: str | None = None
     """Which archetypes; none: the first fitted to generators of the shortest lag."""
@@ -116,7 +115,7 @@ class Locality(Analysis):
         name = chosen_dictionary(context, params.dictionary or lags[min(lags)], "generators")
         found = Gathered()
         tables: dict[str, list[Any]] = {}
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             spreads = {case: _spread(context, params, name, tap, case) for case in _CASES}
             numbers = _numbers(tap, spreads)
             found.measurements += numbers
@@ -125,7 +124,6 @@ class Locality(Analysis):
                 found.arrays[f"{tap}/{case}/usage"] = np.array(spread.usage)
                 found.arrays[f"{tap}/{case}/ratio"] = spread.ratios.get(_MATCHED, np.zeros(0))
             tables[tap] = _rows(spreads[OWN])
-            context.advance((step + 1) / len(context.taps))
         facts = {"taps": list(context.taps), "tables": tables, "lag": context.lag(name)}
         facts |= {"dictionary": name, "most_vectors": params.most_vectors}
         return found.result(facts)

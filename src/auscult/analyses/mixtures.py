@@ -17,15 +17,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
-    KINDS,
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
-    named_by_kind,
+    in_turn,
     page,
     untested,
 )
+from auscult.analyses.parts.reading import KINDS, KindsParams, named_by_kind
 from auscult.blocks import Axis, Block, Heatmap, Histogram, Lanes, Missing, Scatter, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import ConfigError, NothingToMeasureError
@@ -54,13 +54,9 @@ _BANK = "gammatone filters (must pass)"
 _SHUFFLED = "envelopes of another mixture"
 
 
-class MixtureParams(Config):
+class MixtureParams(KindsParams):
     """Settings of the mixture test."""
 
-    dictionary: str | None = None
-    """Which dictionary of features; none: the first one fitted to response vectors."""
-    archetypes: str | None = None
-    """Which dictionary of archetypes; none: the first one fitted to generators."""
     n_mixtures: int = Field(48, ge=8)
     """Mixtures of three to five partials."""
     seconds: float = Field(2.0, ge=1.0)
@@ -108,17 +104,16 @@ class MixtureTest(Analysis):
 
     def run(self, context: Context, params: MixtureParams) -> Result:
         """Play mixtures to every recorded tap under both weights, and to gammatone filters."""
-        names = named_by_kind(context, params.dictionary, params.archetypes)
+        names = named_by_kind(context, params)
         found = Gathered()
         kinds: dict[str, list[str]] = {}
         banks: dict[float, Heard] = {}
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 kinds[tap] = _tap(context, params, names, tap, banks, found)
             except NOTHING_TO_MEASURE as error:
                 for kind in _UNITS:
                     found.add(_untested(tap, kind, str(error)))
-            context.advance((step + 1) / len(context.taps))
         facts = {"taps": list(context.taps), "kinds": kinds, "n_mixtures": params.n_mixtures}
         return found.result(facts)
 

@@ -19,40 +19,30 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
-    KINDS,
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
-    named_by_kind,
+    in_turn,
     page,
     untested,
 )
+from auscult.analyses.parts.reading import KINDS, KindsParams, named_by_kind
 from auscult.blocks import Axis, Block, Curve, Heatmap, Histogram, Series, Table
 from auscult.core.config import Config
 from auscult.core.errors import ConfigError, NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
-from auscult.measures.tones import (
-    COMPANY,
-    narrow_bank,
-    stays,
-    tones_in_company,
-    widths_octaves,
-)
+from auscult.measures.tones import COMPANY, narrow_bank, stays, tones_in_company, widths_octaves
 from auscult.measures.tuning import is_narrow_band, tuning_stability
 
 _BANK = "filter bank of 1/6 octave (must pass)"
 _MOST_FRAMES = 256
 
 
-class NarrowBandParams(Config):
+class NarrowBandParams(KindsParams):
     """Settings of the narrow-band test."""
 
-    dictionary: str | None = None
-    """Which dictionary of features; none: the first one fitted to response vectors."""
-    archetypes: str | None = None
-    """Which dictionary of archetypes; none: the first one fitted to generators."""
     lowest_hz: float = Field(80.0, gt=0)
     """Lowest tone."""
     per_octave: int = Field(12, ge=4)
@@ -89,7 +79,7 @@ class NarrowBand(Analysis):
 
     def run(self, context: Context, params: NarrowBandParams) -> Result:
         """Play tones to every recorded tap under both weights, and to the filter bank."""
-        names = named_by_kind(context, params.dictionary, params.archetypes)
+        names = named_by_kind(context, params)
         if not names:
             raise ConfigError(
                 "the narrow-band test needs a dictionary: fit one to response vectors"
@@ -98,7 +88,7 @@ class NarrowBand(Analysis):
         bank = _bank(context, params, tones_hz)
         found = Gathered(arrays={"tones_hz": tones_hz})
         rows: list[tuple[Any, ...]] = []
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 own, random = (
                     _curves(context, names, tap, condition, tones_hz)
@@ -115,7 +105,6 @@ class NarrowBand(Analysis):
                 else:
                     why = f"The spec fits no dictionary to {KINDS[kind]}."
                     found.add(_untested(tap, kind, why))
-            context.advance((step + 1) / len(context.taps))
         return found.result({"rows": rows, "taps": list(context.taps)})
 
     def view(self, result: Result) -> list[Block]:

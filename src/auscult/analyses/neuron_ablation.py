@@ -14,9 +14,9 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.analyses.parts.neurons.ablation_pictures import HOW_TO_READ, pictures
 from auscult.analyses.parts.neurons.ablation_study import AblationStudy, NeuronAblationParams
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.blocks import Block, Missing, Verdict
 from auscult.core.config import Config
 from auscult.measures.ablation import lower_share

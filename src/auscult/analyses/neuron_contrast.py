@@ -16,6 +16,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import DRAWN, NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.analyses.parts.neurons.tasks import (
     Side,
     Task,
@@ -25,7 +26,6 @@ from auscult.analyses.parts.neurons.tasks import (
     sides_of,
     tasks_of,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.blocks import Axis, Bars, Block, Missing, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import ConfigError
@@ -37,7 +37,7 @@ from auscult.measures.selectors import SELECTORS, Rule, all_probabilities
 from auscult.models.base import AudioModel, model_part
 from auscult.taps.neurons import neuron_taps
 
-DEALT, RANDOM_WEIGHTS = "labels dealt out anew", "random weights"
+DEALT = "labels dealt out anew"
 _WHERE = "all neuron taps"
 _COVERAGE = "coverage about 100 % against 49 % (AAPE, VoxCeleb1 countries)"
 _COUNT = "about twice as many, a share of 0.67; 172.0 a class on CREMA-D, 37.9 on ESC-50 (AAPE)"
@@ -290,8 +290,8 @@ def _beside(study: _Study, what: Literal["gap", "share"]) -> tuple[float, dict[s
     controls = {
         DEALT: _of(dealt, 0.5),
         f"{DEALT}, 95th percentile": _of(dealt, 0.95),
-        RANDOM_WEIGHTS: _of(drawn, 0.5),
-        f"{RANDOM_WEIGHTS}, highest": _of(drawn, 1.0),
+        DRAWN: _of(drawn, 0.5),
+        f"{DRAWN}, highest": _of(drawn, 1.0),
     }
     return getattr(study.own, what), controls
 
@@ -309,12 +309,12 @@ def _numbers(study: _Study, names: list[str]) -> list[Measurement]:
             Measurement(
                 f"neurons a class at equal counts, {one}", _per_class(study.own.equal[place]), "",
                 {DEALT: _mean([_per_class(d.equal[place]) for d in study.dealt]),
-                 RANDOM_WEIGHTS: _mean([_per_class(d.equal[place]) for d in study.drawn])},
+                 DRAWN: _mean([_per_class(d.equal[place]) for d in study.drawn])},
                 published=_COUNT, tap=_WHERE,
             ),
             Measurement(
                 f"neurons found at a false-discovery rate of 5 %, {one}",
-                float(study.found[place]), "", {RANDOM_WEIGHTS: float(study.found[2 + place])},
+                float(study.found[place]), "", {DRAWN: float(study.found[2 + place])},
                 tap=_WHERE,
             ),
         ]  # fmt: skip
@@ -391,5 +391,5 @@ def _pictures(result: Result, title: str, known: dict[str, Any]) -> list[Block]:
 def _nothing(found: Gathered, facts: dict[str, Any], reason: str) -> Result:
     for claim, what in (("AA-01", "coverage"), ("AA-02", "number of neurons")):
         told = f"Which of the two networks has the larger {what} cannot be told."
-        found.add(untested(told, reason, claim, what, _WHERE, [DEALT, RANDOM_WEIGHTS]))
+        found.add(untested(told, reason, claim, what, _WHERE, [DEALT, DRAWN]))
     return found.result({**facts, "reason": reason})

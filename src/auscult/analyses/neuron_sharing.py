@@ -17,6 +17,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import DRAWN, NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.analyses.parts.neurons.tasks import (
     Task,
     TaskSpec,
@@ -25,26 +26,16 @@ from auscult.analyses.parts.neurons.tasks import (
     sides_of,
     tasks_of,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, page, untested
 from auscult.blocks import Axis, Block, Curve, Heatmap, Missing, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.acoustics import class_distances, clip_spectra
 from auscult.measures.firing import ClipFiring
-from auscult.measures.sharing import (
-    Shared,
-    Tree,
-    branches,
-    mantel,
-    off_diagonal,
-    shared,
-    tree,
-)
+from auscult.measures.sharing import Shared, Tree, branches, mantel, off_diagonal, shared, tree
 from auscult.measures.statistics import holm
 
 WITHIN, ANYWHERE = "sets of these sizes, layer by layer", "sets of these sizes"
-RANDOM_WEIGHTS = "random weights"
 _WHERE = "all neuron taps"
 _NAN = float("nan")
 _PUBLISHED = "shared along gender, octave, event, genre, language, emotion (AAPE, Figs. 1–6)"
@@ -198,7 +189,7 @@ def _add_within(
         found.measurements.append(
             Measurement(
                 f"rank correlation of sharing with acoustic likeness, {title}",
-                related.correlation, "", {"classes permuted": 0.0, RANDOM_WEIGHTS: untrained},
+                related.correlation, "", {"classes permuted": 0.0, DRAWN: untrained},
                 published="some sharing reflects background (AAPE, open review)", tap=_WHERE,
             )
         )  # fmt: skip
@@ -273,7 +264,7 @@ def _judged(
     value, layered, anywhere, untrained = (
         _mean(values[chosen]) for values in (own.jaccard, own.within, own.anywhere, null.jaccard)
     )
-    controls = {WITHIN: layered, ANYWHERE: anywhere, RANDOM_WEIGHTS: untrained}
+    controls = {WITHIN: layered, ANYWHERE: anywhere, DRAWN: untrained}
     if pairs is not None:
         controls["other pairs of classes"] = _mean(own.jaccard[~chosen])
     p_values = own.p_within[chosen]

@@ -19,16 +19,15 @@ from auscult.analyses.base import (
     Result,
     Split,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
-    named_by_kind,
     page,
-    sample,
     untested,
     verdict_of,
 )
+from auscult.analyses.parts.reading import KindsParams, named_by_kind, sample
 from auscult.blocks import Axis, Block, Histogram, Scatter, Table
 from auscult.core.config import Config
 from auscult.core.errors import ConfigError, NothingToMeasureError
@@ -45,7 +44,7 @@ _SKILL = "variance of the next state explained, linear step"
 _PATHS = "probability that paths of one shape are nearer than those of different shapes"
 
 
-class NextStateParams(Config):
+class NextStateParams(KindsParams):
     """Settings of the analysis of dynamics."""
 
     dictionary: str | None = None
@@ -83,7 +82,7 @@ class NextState(Analysis):
 
     def run(self, context: Context, params: NextStateParams) -> Result:
         """Look at every recorded tap in turn."""
-        names = named_by_kind(context, params.dictionary, params.archetypes)
+        names = named_by_kind(context, params)
         found = Gathered()
         skills: list[tuple[Any, ...]] = []
         for step, tap in enumerate(context.taps):

@@ -16,6 +16,14 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import (
+    NOTHING_TO_MEASURE,
+    Gathered,
+    in_turn,
+    page,
+    untested,
+    verdict_of,
+)
 from auscult.analyses.parts.codecs.note_edits import (
     ADD,
     ANOTHER,
@@ -28,13 +36,6 @@ from auscult.analyses.parts.codecs.note_edits import (
     ways_of,
 )
 from auscult.analyses.parts.codecs.note_trials import Heard, NoteTrials
-from auscult.analyses.parts.reading import (
-    NOTHING_TO_MEASURE,
-    Gathered,
-    page,
-    untested,
-    verdict_of,
-)
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Series, Table
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
@@ -97,7 +98,7 @@ class NoteInterventions(Analysis):
         sounds: list[MadeSound] = []
         done: list[str] = []
         rows: list[list[str | float | None]] = []
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 trials = NoteTrials(
                     context,
@@ -123,7 +124,6 @@ class NoteInterventions(Analysis):
                         (RANDOM, ANOTHER),
                     )
                 )
-            context.advance((step + 1) / len(context.taps))
         if sounds:
             found.blocks.append(
                 ClipGrid(

@@ -15,12 +15,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
-    NOTHING_TO_MEASURE,
-    chosen_dictionary,
-    numbers_table,
-    verdict_of,
-)
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, in_turn, numbers_table, verdict_of
+from auscult.analyses.parts.reading import chosen_dictionary
 from auscult.blocks import Axis, Bars, Block, ClipGrid, Table, Text
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
@@ -85,7 +81,7 @@ class Onsets(Analysis):
         rows: list[tuple[Any, ...]] = []
         judgements: list[Judgement] = []
         excerpts: dict[str, list[tuple[str, float]]] = {}
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 tested, one, excerpts[tap] = _tap(context, params, name, tap, clip_ids, onsets)
                 judgements.append(_judgement(one))
@@ -94,7 +90,6 @@ class Onsets(Analysis):
                 judgements.append(_judgement(one, str(error)))
             rows += tested
             measurements.append(one)
-            context.advance((step + 1) / len(context.taps))
         blocks = tuple(
             ClipGrid(
                 f"{tap}: excerpts of 200 ms around the peaks of its best feature",

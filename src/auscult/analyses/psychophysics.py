@@ -17,8 +17,14 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
+from auscult.analyses.parts.answering import (
+    DRAWN,
+    NOTHING_TO_MEASURE,
+    Gathered,
+    missing_blocks,
+    page,
+)
 from auscult.analyses.parts.concepts.labelling import features_of
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, Gathered, missing_blocks, page
 from auscult.blocks import (
     Axis,
     Block,
@@ -33,13 +39,7 @@ from auscult.blocks import (
 from auscult.core.config import Config
 from auscult.core.errors import UnknownNameError
 from auscult.core.rng import named_rng
-from auscult.measures.psychophysics import (
-    Tuning,
-    iso_response,
-    permuted_steps,
-    thresholds,
-    tuning,
-)
+from auscult.measures.psychophysics import Tuning, iso_response, permuted_steps, thresholds, tuning
 from auscult.measures.statistics import holm
 from auscult.measures.sweeps import SWEEPS, sweep_sounds
 
@@ -218,14 +218,14 @@ def _count(
     random = units.share(units.random, level)
     controls = {"steps permuted": null}
     if np.isfinite(random):
-        controls["random weights"] = random
+        controls[DRAWN] = random
     measured = Measurement(
         f"{name}: share of {units.told} that are tuned to it", own, "", controls, tap=tap
     )
     explained = float(np.nanmedian(units.own.explained)) if units.own.explained.size else 0.0
     nulls = {"steps permuted": float(np.nanmedian(units.permuted.explained))}
     if units.random is not None:
-        nulls["random weights"] = float(np.nanmedian(units.random.explained))
+        nulls[DRAWN] = float(np.nanmedian(units.random.explained))
     found.measurements.append(
         Measurement(
             f"{name}: variance that it explains of {units.told}, median", explained, "", nulls,
@@ -236,7 +236,7 @@ def _count(
     if np.isfinite(finest := _finest(units.own, steps)):
         others = {"steps permuted": _finest(units.permuted, steps)}
         if units.random is not None:
-            others["random weights"] = _finest(units.random, steps)
+            others[DRAWN] = _finest(units.random, steps)
         found.measurements.append(
             Measurement(
                 f"{name}: change from {steps[0]:.3g} that half of {units.told} tell apart",

@@ -17,7 +17,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     Gathered,
     missing_blocks,

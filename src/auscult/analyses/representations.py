@@ -17,26 +17,23 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
+    DRAWN,
     NOTHING_TO_MEASURE,
     Gathered,
-    longest_clips,
+    in_turn,
     page,
     untested,
     verdict_of,
 )
+from auscult.analyses.parts.reading import longest_clips
 from auscult.blocks import Axis, Block, Clip, ClipGrid, Curve, Heatmap, Lanes, Series
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.measures.effective_filters import loudest
-from auscult.measures.portraits import (
-    partial_sum,
-    pooled_levels,
-    read_from,
-    spectrogram_db,
-)
+from auscult.measures.portraits import partial_sum, pooled_levels, read_from, spectrogram_db
 
-_DRAWN, _SHUFFLED = "random weights", "frames exchanged"
+_SHUFFLED = "frames exchanged"
 _READ = "spectrogram read from the feature map (R²)"
 _STRONGEST = "energy of a stretch in its strongest lines"
 
@@ -80,13 +77,12 @@ class Representations(Analysis):
         found = Gathered()
         clips = longest_clips(context, params.n_clips)
         ids = [clip.clip_id for clip in clips]
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 found.judgements.append(_read(context, tap, ids))
             except NOTHING_TO_MEASURE as error:
                 said = f"{tap}: what the feature map keeps cannot be told."
-                found.judgements.append(untested(said, str(error), "", _READ, tap, [_DRAWN]))
-            context.advance((step + 1) / len(context.taps))
+                found.judgements.append(untested(said, str(error), "", _READ, tap, [DRAWN]))
         rate = context.model().sample_rate
         measured, sounds = _taken_apart(context, params, clips[0].waveform, found)
         found.measurements.append(measured)
@@ -135,7 +131,7 @@ def _features(
 
 def _read(context: Context, tap: str, ids: list[str]) -> Judgement:
     values = {}
-    for name, weights in (("own", "trained"), (_DRAWN, "random")):
+    for name, weights in (("own", "trained"), (DRAWN, "random")):
         pairs = [_features(context, tap, clip_id, weights) for clip_id in ids]  # type: ignore[arg-type]
         x, y = (np.concatenate([pair[i] for pair in pairs]) for i in (0, 1))
         clip = np.repeat(np.arange(len(ids)), [len(pair[0]) for pair in pairs])
@@ -148,7 +144,7 @@ def _read(context: Context, tap: str, ids: list[str]) -> Judgement:
     measured = Measurement(_READ, own, "", values, tap=tap)
     return Judgement(
         f"{tap}: levels of its channels explain {100 * own:.0f} % of what a spectrogram of unseen "
-        f"clips shows ({100 * values[_DRAWN]:.0f} % with random weights).",
+        f"clips shows ({100 * values[DRAWN]:.0f} % with random weights).",
         measured,
         verdict_of(own, list(values.values()), "more", 0.03),
         "It holds when trained weights keep three points more than random ones; equal shares are "

@@ -18,15 +18,16 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
+    in_turn,
     page,
-    sample,
     unmeasured,
     verdict_of,
 )
+from auscult.analyses.parts.reading import sample
 from auscult.blocks import Axis, Block, Histogram
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
@@ -71,7 +72,7 @@ class ResponseVectors(Analysis):
     def run(self, context: Context, params: ResponseParams) -> Result:
         """Measure every recorded tap under each condition."""
         gathered = Gathered()
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 found = _tap(context, params, tap, gathered.arrays)
             except NOTHING_TO_MEASURE as error:
@@ -80,7 +81,6 @@ class ResponseVectors(Analysis):
             else:
                 gathered.judgements.append(_judgement(params, found[0]))
             gathered.measurements += found
-            context.advance((step + 1) / len(context.taps))
         return gathered.result({"taps": list(context.taps), "aligned": params.aligned})
 
     def view(self, result: Result) -> list[Block]:

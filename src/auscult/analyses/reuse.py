@@ -1,7 +1,7 @@
 """Are the same directions used in all sounds, and do vectors cluster along them?"""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -18,19 +18,24 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
-    KINDS,
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
+    JudgedBy,
+    in_turn,
+    page,
+    untested,
+    verdict_of,
+)
+from auscult.analyses.parts.reading import (
+    KINDS,
+    KindsParams,
     Moves,
     Sample,
     named_by_kind,
-    page,
     sample,
     sample_moves,
-    untested,
-    verdict_of,
 )
 from auscult.blocks import Axis, Bars, Block, Heatmap, Verdict
 from auscult.core.config import Config
@@ -46,14 +51,10 @@ _HALVES = "two halves of one recording"
 _GAUSSIAN = "Gaussian of the same covariance"
 
 
-class ReuseParams(Config):
+class ReuseParams(KindsParams):
     """Settings of the analysis of reuse and dynamics."""
 
-    dictionary: str | None = None
-    """Which dictionary of features; none: the first one fitted to response vectors."""
-    archetypes: str | None = None
-    """Which dictionary of archetypes; none: the first one fitted to generators."""
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """Which rule judges reuse: place between floor and ceiling, or METHODS' own (below the floor).
     """
     group: str | None = None
@@ -86,10 +87,10 @@ class ReuseOfDirections(Analysis):
 
     def run(self, context: Context, params: ReuseParams) -> Result:
         """Look at every recorded tap in turn."""
-        names = named_by_kind(context, params.dictionary, params.archetypes)
+        names = named_by_kind(context, params)
         found = Gathered()
         parts: dict[str, list[str]] = {}
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             for kind in KINDS:
                 try:
                     _reuse(kind, context, params, names, tap, found)
@@ -105,7 +106,6 @@ class ReuseOfDirections(Analysis):
             judged = zip((*KINDS, "clusters"), found.judgements[-3:], strict=True)
             known = [part for part, one in judged if one.verdict != "cannot be tested here"]
             parts |= {tap: known} if known else {}
-            context.advance((step + 1) / len(context.taps))
         return found.result({"taps": list(context.taps), "parts": parts})
 
     def view(self, result: Result) -> list[Block]:

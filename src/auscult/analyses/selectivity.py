@@ -17,11 +17,19 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.architecture.linearised import (
+from auscult.analyses.parts.answering import (
     DRAWN,
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    in_turn,
+    missing_blocks,
+    page,
+    untested,
+)
+from auscult.analyses.parts.architecture.linearised import (
     LINEAR,
     NORMAL,
-    OWN,
     SHUFFLED,
     filters_by_weights,
     spread_channels,
@@ -34,14 +42,7 @@ from auscult.analyses.parts.architecture.unit_cards import (
     unit_item,
     width_pictures,
 )
-from auscult.analyses.parts.reading import (
-    NOTHING_TO_MEASURE,
-    Gathered,
-    longest_clips,
-    missing_blocks,
-    page,
-    untested,
-)
+from auscult.analyses.parts.reading import longest_clips
 from auscult.blocks import Block, GalleryItem, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -112,7 +113,7 @@ class SelectivityAtDepth(Analysis):
         measured: list[_AtStage] = []
         sounds: list[MadeSound] = []
         items: list[GalleryItem] = []
-        for step, stage in enumerate(chosen):
+        for stage in in_turn(context, chosen):
             try:
                 one = _at_stage(context, params, stage)
             except NOTHING_TO_MEASURE as error:
@@ -123,7 +124,6 @@ class SelectivityAtDepth(Analysis):
             made = _cards(context, params, one, heard, found)
             items += made[0]
             sounds += made[1]
-            context.advance((step + 1) / len(chosen))
         _judge(context, found, measured)
         found.arrays |= _arrays(measured)
         if items:

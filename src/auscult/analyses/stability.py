@@ -20,15 +20,15 @@ from auscult.analyses.base import (
     Result,
     Split,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     Gathered,
-    chosen_dictionary,
-    drawn_moves,
+    JudgedBy,
+    in_turn,
     page,
-    sample,
     untested,
 )
+from auscult.analyses.parts.reading import chosen_dictionary, drawn_moves, sample
 from auscult.blocks import Axis, Block, Curve, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -41,15 +41,19 @@ from auscult.measures.matching import (
     matched_cosine,
     shaped_chance_cosine,
 )
-from auscult.measures.null_dictionaries import atoms_of, gaussian_centres, random_dictionary
+from auscult.measures.null_dictionaries import (
+    SHAPED,
+    SUBSPACE,
+    atoms_of,
+    gaussian_centres,
+    random_dictionary,
+)
 from auscult.measures.usage import most_used
 
-_SHAPED = "random vectors of the same covariance"
 _RANK = "chance in the data's dimension (rank)"
 _PARTICIPATION = "chance in the data's dimension (participation)"
 _LEARNED = "directions learned from Gaussian vectors of the same covariance"
-_STRICT = (_SHAPED, _RANK, _LEARNED)
-_SUBSPACE = "random directions within the data's subspace"
+_STRICT = (SHAPED, _RANK, _LEARNED)
 _PUBLISHED = "about 0.7 (P1 §1.5)"
 _FEWEST = 100
 _TABLE = {
@@ -73,7 +77,7 @@ class StabilityParams(Config):
 
     dictionary: str | None = None
     """Which dictionary, of either kind; none: the first of generators."""
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """``sound``: agreement must exceed chance, of the measured rank and of the data's covariance.
     ``published``: it must come within 0.05 of the published 0.7."""
     n_compared: int = Field(20, ge=1)
@@ -141,7 +145,7 @@ class Stability(Analysis):
         """Match every pair of seeds at every tap."""
         name = _named(context, params.dictionary)
         gathered = Gathered()
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             fits = _fits(context, params, name, tap)
             if isinstance(fits, str):
                 gathered.judgements.append(_untested(params, tap, fits))
@@ -154,7 +158,6 @@ class Stability(Analysis):
                 gathered.judgements.append(_judged(params, tap, headline[0], len(fits.seeds)))
                 gathered.blocks += [_over_sizes(tap, found), _usage(tap, fits)]
                 gathered.blocks.append(_seed_table(tap, fits))
-            context.advance((step + 1) / len(context.taps))
         gathered.blocks.append(_chance_table(context.seed))
         return gathered.result({"taps": list(context.taps), "dictionary": name})
 
@@ -267,7 +270,7 @@ def _chance(context: Context, tap: str, fits: _Fits, n: int, signed: bool) -> di
         label: chance_cosine(max(1.0, d), n, n, rng=rng, repeats=repeats, signed=signed)
         for label, d in ((_PARTICIPATION, participation), (_RANK, float(rank)))
     }
-    levels[_SHAPED] = shaped_chance_cosine(covariance, n, rng, signed, repeats)
+    levels[SHAPED] = shaped_chance_cosine(covariance, n, rng, signed, repeats)
     first, second = fits.learned
     levels[_LEARNED] = matched_cosine(first[:n], second[:n], signed)
     return levels
@@ -279,7 +282,7 @@ def _fidelity(context: Context, tap: str, fits: _Fits) -> Measurement:
     n, k = fits.seeds[0].n_features, max(1, round(fits.encoded[0].l0))
     rng = named_rng(context.seed, "stability", tap, "random directions")
     null = random_dictionary(fits.train, n, k, fits.signed, rng)
-    controls = {_SUBSPACE: encoded(null, fits.test).fvu}
+    controls = {SUBSPACE: encoded(null, fits.test).fvu}
     name = "fraction of variance unexplained, mean over seeds (interval: least and largest)"
     ends = (min(errors), max(errors))
     return Measurement(name, float(np.mean(errors)), "", controls, ends, "consistent (P1)", tap)
@@ -313,7 +316,7 @@ def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -
 def _untested(params: StabilityParams, tap: str, why: str) -> Judgement:
     name = f"matched cosine of the {params.n_compared} most used, between seeds"
     sentence = f"{tap}: whether seeds agree cannot be measured."
-    return untested(sentence, f"{why}.", "P1-05", name, tap, [_SHAPED], _PUBLISHED)
+    return untested(sentence, f"{why}.", "P1-05", name, tap, [SHAPED], _PUBLISHED)
 
 
 def _over_sizes(tap: str, found: Mapping[int, Sequence[Measurement]]) -> Curve:

@@ -18,15 +18,16 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
-    archetypes_by_lag,
+    JudgedBy,
+    in_turn,
     page,
-    sample_moves,
     untested,
 )
+from auscult.analyses.parts.reading import archetypes_by_lag, sample_moves
 from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -46,7 +47,7 @@ _PUBLISHED = "about 0.85 against 0.05 (P1 §1.5.5)"
 class StateDependenceParams(Config):
     """Settings of the test of state dependence."""
 
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """Headline: the excess over noise and random weights, or accuracy at lag 1 against chance."""
     n_archetypes: int = Field(20, ge=2)
     """How many of the most used archetypes are told apart."""
@@ -85,14 +86,13 @@ class StateDependence(Analysis):
         rows: list[tuple[Any, ...]] = []
         steps = [(tap, lag, name) for tap in context.taps for lag, name in lags.items()]
         answers: dict[str, dict[int, dict[str, Foretold]]] = {}
-        for step, (tap, lag, name) in enumerate(steps):
+        for tap, lag, name in in_turn(context, steps):
             found = {case: _case(context, params, tap, lag, name, case) for case in _CASES}
             answers.setdefault(tap, {})[lag] = found
             one = _numbers(context, tap, lag, found)
             gathered.measurements += one
             gathered.judgements += _judgements(params, tap, lag, found, one)
             rows.append(_row(context, tap, lag, found))
-            context.advance((step + 1) / len(steps))
         for tap, by_lag in answers.items():
             if params.reading == "published" and 1 not in lags:
                 gathered.judgements.append(_untested(tap, "the spec has no archetypes of lag 1"))

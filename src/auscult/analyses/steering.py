@@ -16,7 +16,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, page, untested
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, page, untested
+from auscult.analyses.parts.reading import chosen_tap
 from auscult.analyses.parts.steering.audit import Answer, Audit, bands_of
 from auscult.analyses.parts.steering.material import material_of
 from auscult.analyses.parts.steering.page import blocks_of
@@ -110,9 +111,7 @@ class Steering(Analysis):
 
     def run(self, context: Context, params: SteeringParams) -> Result:
         """Make vectors, steer, measure, judge."""
-        tap = params.tap or context.taps[0]
-        if tap not in context.taps:
-            raise UnknownNameError("recorded tap", tap, context.taps)
+        tap = chosen_tap(context, params.tap)
         try:
             audit = _audit(context, params, tap)
             answers = _answers(context, params, audit)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -19,14 +19,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
-    NOTHING_TO_MEASURE,
-    Gathered,
-    Moves,
-    chosen_dictionary,
-    drawn_moves,
-    page,
-)
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, JudgedBy, in_turn, page
+from auscult.analyses.parts.reading import Moves, chosen_dictionary, drawn_moves
 from auscult.blocks import Axis, Block, Curve, Histogram, Missing, Series, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
@@ -57,7 +51,7 @@ class SufficiencyParams(Config):
 
     dictionary: str | None = None
     """Which archetypes; none: the first dictionary fitted to generators."""
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """Judge against every control; or, as published, against random directions alone."""
     n_top: int = Field(20, ge=1)
     """Archetypes that are said to suffice."""
@@ -98,13 +92,12 @@ class Sufficiency(Analysis):
         name = chosen_dictionary(context, params.dictionary, "generators")
         found = Gathered()
         taps: dict[str, Any] = {}
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             study = _study(context, params, name, tap)
             found.judgements += [*_errors_judged(study, params), _shape_judged(study, params)]
             found.measurements += _others(study)
             found.arrays |= {f"{tap}/{key}": values for key, values in study.arrays.items()}
             taps[tap] = {"reason": study.reason, **study.facts}
-            context.advance((step + 1) / len(context.taps))
         facts = {"dictionary": name, "lag": context.lag(name), "taps": taps}
         return found.judged_first(facts)
 

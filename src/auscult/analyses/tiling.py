@@ -16,24 +16,25 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.architecture.linearised import (
+from auscult.analyses.parts.answering import (
     DRAWN,
-    NORMAL,
+    NOTHING_TO_MEASURE,
     OWN,
+    Gathered,
+    in_turn,
+    missing_blocks,
+    page,
+    untested,
+)
+from auscult.analyses.parts.architecture.linearised import (
+    NORMAL,
     SHUFFLED,
     filters_by_weights,
     spread_channels,
     spread_stages,
 )
 from auscult.analyses.parts.architecture.stage_pictures import in_order, stage_facts, stage_of
-from auscult.analyses.parts.reading import (
-    NOTHING_TO_MEASURE,
-    Gathered,
-    longest_clips,
-    missing_blocks,
-    page,
-    untested,
-)
+from auscult.analyses.parts.reading import longest_clips
 from auscult.blocks import Axis, Block, Curve, Heatmap, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -92,12 +93,11 @@ class TilingAtDepth(Analysis):
         found = Gathered()
         chosen = spread_stages(context.model(), params.most_stages)
         banks: list[_Bank] = []
-        for step, stage in enumerate(chosen):
+        for stage in in_turn(context, chosen):
             try:
                 banks.append(_bank(context, params, stage))
             except NOTHING_TO_MEASURE as error:
                 found.missing.append((stage.address, "tiling", str(error)))
-            context.advance((step + 1) / len(chosen))
         if not banks:
             why = found.missing[0][2] if found.missing else "no stage has a place in time"
             where = ", ".join(context.taps)

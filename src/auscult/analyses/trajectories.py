@@ -1,8 +1,8 @@
 """How do response vectors move for a sine, for the sounds in question and for white noise?"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -10,7 +10,6 @@ from pydantic import Field
 from auscult.analyses.base import (
     ANALYSES,
     BASE,
-    NOISE,
     Analysis,
     Condition,
     Context,
@@ -19,16 +18,31 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE, OWN, Gathered, page, untested
+from auscult.analyses.parts.answering import (
+    DRAWN,
+    NOTHING_TO_MEASURE,
+    OWN,
+    Gathered,
+    JudgedBy,
+    in_turn,
+    page,
+    untested,
+)
+from auscult.analyses.parts.dynamics.path_pictures import (
+    INPUTS,
+    PHASES,
+    REAL,
+    SINE,
+    WEIGHTS,
+    WHITE,
+    Heard,
+    animations,
+    closeups,
+    turning,
+)
 from auscult.blocks import (
-    Animation,
-    Axis,
     Block,
-    Curve,
-    Histogram,
     Missing,
-    Series,
-    SmallMultiples,
     Verdict,
 )
 from auscult.core.config import Config
@@ -36,13 +50,10 @@ from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.dynamics import Plane
 from auscult.measures.paths import (
-    TURNING_EDGES_DEG,
     Path,
     PathMeasures,
-    Stretch,
     common_plane,
     equivalent_sine_hz,
-    fitted_width,
     loudest_stretch,
     measure_paths,
     path_within,
@@ -52,26 +63,18 @@ from auscult.measures.paths import (
 from auscult.sounds.derived import phase_randomised
 from auscult.store.index import ClipRecord
 
-_SINE, _REAL, _WHITE = "sine", "real sounds", "white noise"
-_INPUTS = {_REAL: BASE, _SINE: Condition(sounds="sine"), _WHITE: NOISE}
-_DRAWN = "random weights"
-_PHASES = "its phases randomised"
-_WEIGHTS: dict[str, ControlWeights] = {OWN: "trained", _DRAWN: "random", _PHASES: "trained"}
-_NULLS = ((_REAL, _DRAWN), (_REAL, _PHASES))
 _RATIO = "roughness of real sounds relative to white noise"
 _PUBLISHED = "smooth for a sine, mostly for music, jagged for noise (P1, Fig. 9)"
 _FORMULA = "closed form of a linear layer"
 _MARGIN = 0.02
 _STILL = 1e-10
 _MEASURED_FRAMES = 20_000
-_N_LANES = 16
-_PLANE = Axis("1st principal axis"), Axis("2nd principal axis")
 
 
 class TrajectoryParams(Config):
     """Settings of the paths."""
 
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """Headline: the order of roughness against the nulls, or the order alone."""
     n_clips: int = Field(6, ge=1)
     """Stretches of each input that are measured; the first one is shown."""
@@ -83,16 +86,6 @@ class TrajectoryParams(Config):
     """Root-mean-square level, dB re full scale, to which every stretch is brought."""
     most_points: int = Field(3000, ge=2)
     """Points drawn in an animation; of faster frames every second, third, … is drawn."""
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """A stretch and where it is from."""
-
-    clip_id: str
-    recording_id: str
-    f0_hz: float
-    stretch: Stretch
 
 
 @ANALYSES.register("trajectories")
@@ -114,12 +107,12 @@ class Trajectories(Analysis):
     @classmethod
     def controls(cls, params: TrajectoryParams) -> tuple[Condition, ...]:  # noqa: ARG003
         """A sine and white noise; random weights hear the same stretches."""
-        return _INPUTS[_SINE], _INPUTS[_WHITE]
+        return INPUTS[SINE], INPUTS[WHITE]
 
     def run(self, context: Context, params: TrajectoryParams) -> Result:
         """Follow the paths of the three inputs at every recorded tap."""
         found = Gathered()
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             try:
                 numbers, measured = _at_tap(context, params, tap, found)
             except NOTHING_TO_MEASURE as error:
@@ -128,7 +121,6 @@ class Trajectories(Analysis):
                 continue
             found.measurements += numbers
             found.judgements.append(_judgement(params, tap, numbers, measured))
-            context.advance((step + 1) / len(context.taps))
         return found.result({"taps": list(context.taps), **params.model_dump(mode="json")})
 
     def view(self, result: Result) -> list[Block]:
@@ -146,8 +138,8 @@ class Trajectories(Analysis):
             f"{result.facts['stretch_s']:g} s or 64 frames, all at "
             f"{result.facts['level_db']:g} dB re full scale; sounds are played as they are."
         )
-        known = [tap for tap in result.facts["taps"] if f"{tap}/{_REAL}/{OWN}" in result.arrays]
-        pictures = [*result.blocks, *(_turning(result, tap) for tap in known)]
+        known = [tap for tap in result.facts["taps"] if f"{tap}/{REAL}/{OWN}" in result.arrays]
+        pictures = [*result.blocks, *(turning(result, tap) for tap in known)]
         return page(result, how_to_read, pictures)
 
 
@@ -157,15 +149,15 @@ def _at_tap(
     tap: str,
     gathered: Gathered,
 ) -> tuple[list[Measurement], dict[tuple[str, str], PathMeasures]]:
-    stretches = {name: _stretches(context, params, tap, name) for name in _INPUTS}
+    stretches = {name: _stretches(context, params, tap, name) for name in INPUTS}
     time = context.time(tap)
     apart = max(1, int(np.ceil(float(time.span / time.hop))))
     planes: dict[ControlWeights, Plane] = {}
     power: dict[ControlWeights, float] = {}
     measured: dict[tuple[str, str], PathMeasures] = {}
     shown: dict[tuple[str, str], Path] = {}
-    for variant, weights in _WEIGHTS.items():
-        for name in _INPUTS:
+    for variant, weights in WEIGHTS.items():
+        for name in INPUTS:
             paths = [_path(context, tap, one, variant) for one in stretches[name]]
             shown[name, variant] = paths[0]
             values = [path.values[:_MEASURED_FRAMES] for path in paths]
@@ -176,13 +168,15 @@ def _at_tap(
             power.setdefault(weights, found.step_power)
             measured[name, variant] = found
             gathered.arrays[f"{tap}/{name}/{variant}"] = found.turning_shares
-    gathered.blocks += _animations(context, params, tap, stretches, shown, planes["trained"])
+    gathered.blocks += animations(
+        context, tap, stretches, shown, planes["trained"], params.most_points
+    )
     hop_s = float(time.hop / time.sample_rate)
-    gathered.blocks.append(_closeups(params, tap, shown, planes, hop_s))
+    gathered.blocks.append(closeups(tap, shown, planes, hop_s, params.closeup_s))
     return _numbers(context, tap, stretches, measured), measured
 
 
-def _stretches(context: Context, params: TrajectoryParams, tap: str, name: str) -> list[_Heard]:
+def _stretches(context: Context, params: TrajectoryParams, tap: str, name: str) -> list[Heard]:
     """The loudest stretch of each of some clips, brought to the common level.
 
     Raises:
@@ -193,11 +187,11 @@ def _stretches(context: Context, params: TrajectoryParams, tap: str, name: str) 
     short = context.model().probe_samples - n_samples
     margin = max(int(time.span) + 1, -(-short // 2))
     for clip in _clips(context, tap, name, params.n_clips):
-        waveform = context.sound(clip.clip_id, _INPUTS[name]).waveform
+        waveform = context.sound(clip.clip_id, INPUTS[name]).waveform
         stretch = loudest_stretch(waveform, n_samples, margin, params.level_db)
         if stretch is not None:
-            f0_hz = float(clip.labels["f0_hz"] or 0) if name == _SINE else 0.0
-            found.append(_Heard(clip.clip_id, clip.recording_id, f0_hz, stretch))
+            f0_hz = float(clip.labels["f0_hz"] or 0) if name == SINE else 0.0
+            found.append(Heard(clip.clip_id, clip.recording_id, f0_hz, stretch))
     if not found:
         raise NothingToMeasureError(f"every clip of {name} is silent")
     return found
@@ -205,40 +199,40 @@ def _stretches(context: Context, params: TrajectoryParams, tap: str, name: str) 
 
 def _clips(context: Context, tap: str, name: str, most: int) -> list[ClipRecord]:
     """Clips of different recordings; stimuli of both sides, and noise that is white, if any is."""
-    condition = _INPUTS[name]
+    condition = INPUTS[name]
     store = context.store(tap, condition, "test" if condition == BASE else None)
     clips = list({clip.recording_id: clip for clip in reversed(store.clips)}.values())[::-1]
-    if name == _WHITE:
+    if name == WHITE:
         clips = [clip for clip in clips if clip.labels.get("colour") == "white"] or clips
     spread = np.linspace(0, len(clips) - 1, min(most, len(clips))).astype(np.int64)
     return [clips[i] for i in spread]
 
 
-def _path(context: Context, tap: str, one: _Heard, variant: str) -> Path:
+def _path(context: Context, tap: str, one: Heard, variant: str) -> Path:
     piece = one.stretch.piece
-    if variant == _PHASES:
+    if variant == PHASES:
         rng = named_rng(context.seed, "trajectories", "phases", one.clip_id)
         piece = phase_randomised(piece[None], rng)[0]
-    heard = context.hear(tap, piece[None], _WEIGHTS[variant])
+    heard = context.hear(tap, piece[None], WEIGHTS[variant])
     return path_within(heard.values[0].float().numpy(), heard.time, one.stretch)
 
 
 def _numbers(
     context: Context,
     tap: str,
-    stretches: Mapping[str, Sequence[_Heard]],
+    stretches: Mapping[str, Sequence[Heard]],
     measured: Mapping[tuple[str, str], PathMeasures],
 ) -> list[Measurement]:
     """The ratio that is judged, then four measures of each input with their nulls."""
-    pairs = {name: (measured[_REAL, name], measured[_WHITE, name]) for name in _WEIGHTS}
+    pairs = {name: (measured[REAL, name], measured[WHITE, name]) for name in WEIGHTS}
     ratios = {name: real.roughness / noise.roughness for name, (real, noise) in pairs.items()}
     value, own = ratios.pop(OWN), pairs.pop(OWN)
-    ids = np.array([one.recording_id for one in stretches[_REAL]])
+    ids = np.array([one.recording_id for one in stretches[REAL]])
     rng = named_rng(context.seed, "trajectories", tap, "bootstrap")
     known = np.isfinite(value + sum(ratios.values())) and len(np.unique(ids)) > 1
     interval = smoother_than(own, list(pairs.values()), ids, rng) if known else None
     lowest = min(ratios.values())
-    beyond = {_SINE: measured[_SINE, OWN].roughness / own[1].roughness, **ratios}
+    beyond = {SINE: measured[SINE, OWN].roughness / own[1].roughness, **ratios}
     numbers = [
         Measurement(_RATIO, value, "", beyond, published=_PUBLISHED, tap=tap),
         Measurement(
@@ -261,12 +255,12 @@ def _numbers(
         ("recurrence rate", ""): lambda one: one.recurrence,
         ("variance in the plane", ""): lambda one: one.plane_share,
     }
-    closed = float(np.mean([sine_roughness(one.f0_hz, hop_s) for one in stretches[_SINE]]))
+    closed = float(np.mean([sine_roughness(one.f0_hz, hop_s) for one in stretches[SINE]]))
     for (told, unit), read in kinds.items():
-        for source in (_SINE, _REAL, _WHITE):
-            nulls = {variant: read(measured[source, variant]) for variant in (_DRAWN, _PHASES)}
-            nulls |= {other: read(measured[other, OWN]) for other in _INPUTS if other != source}
-            if (told, source) == ("path roughness", _SINE):
+        for source in (SINE, REAL, WHITE):
+            nulls = {variant: read(measured[source, variant]) for variant in (DRAWN, PHASES)}
+            nulls |= {other: read(measured[other, OWN]) for other in INPUTS if other != source}
+            if (told, source) == ("path roughness", SINE):
                 nulls[_FORMULA] = closed
             own_value, name = read(measured[source, OWN]), f"{told}, {source}"
             numbers.append(Measurement(name, own_value, unit, nulls, tap=tap))
@@ -280,7 +274,7 @@ def _judgement(
     measured: Mapping[tuple[str, str], PathMeasures],
 ) -> Judgement:
     ratio, beyond = numbers[:2]
-    sine, real, noise = (measured[name, OWN].roughness for name in (_SINE, _REAL, _WHITE))
+    sine, real, noise = (measured[name, OWN].roughness for name in (SINE, REAL, WHITE))
     if not np.isfinite(sine + real + noise):
         return _unjudged(tap, "the paths of one of the inputs stand still", ratio)
     sentence = (
@@ -298,7 +292,7 @@ def _judgement(
         beats = beyond.value < -_MARGIN and beyond.interval[1] < 0
         verdict = "holds" if beats else "explained by control"
         reason += (
-            f" Relative to noise, real sounds are to be smoother than through {_DRAWN} and than "
+            f" Relative to noise, real sounds are to be smoother than through {DRAWN} and than "
             "with random phases, by 0.02 and by more than the 95 % interval over recordings."
         )
     elif sine > real:
@@ -308,87 +302,9 @@ def _judgement(
 
 def _untested(tap: str, why: str) -> Judgement:
     sentence = f"{tap}: the order of roughness cannot be judged."
-    return untested(sentence, f"{why}.", "P1-16", _RATIO, tap, [_DRAWN])
+    return untested(sentence, f"{why}.", "P1-16", _RATIO, tap, [DRAWN])
 
 
 def _unjudged(tap: str, why: str, ratio: Measurement) -> Judgement:
     """What was measured and says nothing of the order."""
     return replace(_untested(tap, why), measurement=ratio)
-
-
-def _animations(
-    context: Context,
-    params: TrajectoryParams,
-    tap: str,
-    stretches: Mapping[str, Sequence[_Heard]],
-    shown: Mapping[tuple[str, str], Path],
-    plane: Plane,
-) -> list[Animation]:
-    """The first stretch of each input as a moving point, over the liveliest channels."""
-    real = shown[_REAL, OWN].values
-    lively = np.sort(np.argsort(-real.var(axis=0), kind="stable")[:_N_LANES])
-    found, rate = [], context.time(tap).sample_rate
-    for name in (_SINE, _REAL, _WHITE):
-        path, one = shown[name, OWN], stretches[name][0]
-        every = -(-len(path.values) // params.most_points)
-        drawn = path.values[::every]
-        places = plane.project(fitted_width(drawn)).astype(np.float32)
-        start_s, stop_s = one.stretch.start / rate, one.stretch.stop / rate
-        told = f"{name}: {one.clip_id}"
-        clip = context.clip(one.clip_id, start_s, stop_s, told, _INPUTS[name])
-        found.append(
-            Animation(
-                f"{tap}: path of {name}",
-                clip,
-                path.times_s[::every],
-                places[:, 0],
-                places[:, 1],
-                *_PLANE,
-                f"P1, Fig. 9 and its animations. One frame in {every} is drawn; below, the "
-                "channels that vary most for real sounds.",
-                tuple(f"channel {channel}" for channel in lively),
-                np.ascontiguousarray(drawn[:, lively].T),
-                Axis("response"),
-            )
-        )
-    return found
-
-
-def _closeups(
-    params: TrajectoryParams,
-    tap: str,
-    shown: Mapping[tuple[str, str], Path],
-    planes: Mapping[ControlWeights, Plane],
-    hop_s: float,
-) -> SmallMultiples:
-    """The middle of each stretch, every frame of it."""
-    curves = []
-    n_frames = max(round(params.closeup_s / hop_s), 32)
-    for variant in _WEIGHTS:
-        for name in (_SINE, _REAL, _WHITE):
-            values = shown[name, variant].values
-            first = max(0, (len(values) - n_frames) // 2)
-            part = fitted_width(values[first : first + n_frames])
-            places = planes[_WEIGHTS[variant]].project(part).astype(np.float32)
-            series = Series("", places[:, 1], control=variant != OWN)
-            title = name if variant == OWN else f"{name}, {variant}"
-            curves.append(Curve(title, places[:, 0], (series,), *_PLANE))
-    note = "P1, Fig. 9. Every frame is drawn. Random weights have their own plane of real sounds."
-    title = f"{tap}: {1000 * n_frames * hop_s:.3g} ms of each path"
-    return SmallMultiples(title, tuple(curves), note)
-
-
-def _turning(result: Result, tap: str) -> Histogram:
-    series = []
-    for name, variant in ((_REAL, OWN), (_SINE, OWN), (_WHITE, OWN), *_NULLS):
-        told = name if variant == OWN else f"{name}, {variant}"
-        shares = result.arrays[f"{tap}/{name}/{variant}"]
-        series.append(Series(told, shares, control=variant != OWN))
-    return Histogram(
-        f"{tap}: angle between successive steps",
-        TURNING_EDGES_DEG,
-        tuple(series),
-        Axis("turning angle", "degrees"),
-        note="P1, Fig. 9 shows paths only. 0° goes straight on, 180° turns back; independent "
-        "states turn by 120° on average.",
-    )

@@ -21,13 +21,8 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
-    NOTHING_TO_MEASURE,
-    OWN,
-    Gathered,
-    archetypes_by_lag,
-    page,
-)
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, OWN, Gathered, in_turn, page
+from auscult.analyses.parts.reading import archetypes_by_lag
 from auscult.blocks import Axis, Block, Graph, Heatmap, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -100,7 +95,7 @@ class TransitionsOfDirections(Analysis):
         kinds = _kinds(context)
         gathered = Gathered()
         steps = [(tap, kind) for tap in context.taps for kind in kinds]
-        for step, (tap, kind) in enumerate(steps):
+        for tap, kind in in_turn(context, steps):
             with_conditions = kind.lag in (0, kinds[0].lag)
             found = _measured(context, params, tap, kind, with_conditions)
             judged = _judged(params, tap, kind, found)
@@ -109,7 +104,6 @@ class TransitionsOfDirections(Analysis):
                 dictionary = context.dictionaries(kind.name, tap)[0]
                 gathered.measurements.append(judged.measurement)
                 gathered.blocks += _pictures(params, tap, kind, found[OWN], dictionary)
-            context.advance((step + 1) / len(steps))
         facts = {"taps": list(context.taps), "dictionaries": [kind.name for kind in kinds]}
         return gathered.result(facts)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,18 +20,22 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
-    FEWEST_MOVES,
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     OWN,
     Gathered,
+    JudgedBy,
+    in_turn,
+    page,
+    untested,
+)
+from auscult.analyses.parts.reading import (
+    FEWEST_MOVES,
     Moves,
     archetypes_by_lag,
     chosen_dictionary,
     drawn_moves,
     moves_or_reason,
-    page,
-    untested,
 )
 from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Verdict
 from auscult.core.config import Config
@@ -69,7 +73,7 @@ class UsageParams(Config):
 
     dictionary: str | None = None
     """Which dictionary of generators; none: the first of each lag."""
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """``sound``: N90 of the archetype on top, judged against every control; and low redundancy is
     no finding where noise or random weights give as little. ``published``: N90 of the highly active
     ones against 25 and the null of rank; redundancy against random directions alone."""
@@ -136,13 +140,12 @@ class UsageOfArchetypes(Analysis):
             names = {context.lag(name): name}
         found = Gathered()
         steps = [(tap, lag) for tap in context.taps for lag in names]
-        for step, (tap, lag) in enumerate(steps):
+        for tap, lag in in_turn(context, steps):
             with_conditions = lag == next(iter(names))
             try:
                 _look(context, params, names[lag], tap, lag, with_conditions, found)
             except NOTHING_TO_MEASURE as error:
                 found.judgements += _untested(tap, lag, str(error))
-            context.advance((step + 1) / len(steps))
         facts = {"taps": list(context.taps), "lags": list(names), "dictionaries": [*names.values()]}
         return found.result(facts)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -18,14 +18,15 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.reading import (
+from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
     Gathered,
-    chosen_dictionary,
-    drawn_moves,
+    JudgedBy,
+    in_turn,
     missing_blocks,
     page,
 )
+from auscult.analyses.parts.reading import chosen_dictionary, drawn_moves
 from auscult.blocks import Axis, Bars, Block, Curve, Series, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -67,7 +68,7 @@ class WeightsControlParams(Config):
 
     dictionary: str | None = None
     """Which archetypes; none: the first dictionary fitted to generators."""
-    reading: Literal["sound", "published"] = "sound"
+    reading: JudgedBy = "sound"
     """Compare layers at the trained one's singular values, or, as published, as they come."""
     alike: float = Field(1.25, gt=1)
     """Numbers of archetypes within this factor of one another count as alike, beyond it as more."""
@@ -107,7 +108,7 @@ class WeightsControl(Analysis):
         """Measure every condition at every recorded tap."""
         name = chosen_dictionary(context, params.dictionary, "generators")
         gathered = Gathered()
-        for step, tap in enumerate(context.taps):
+        for tap in in_turn(context, context.taps):
             heard = {w: _heard(context, params, name, tap, w) for w in (TRAINED, *_WEIGHTS)}
             seeds = _seeds(context, params, name, tap)
             gathered.judgements += [
@@ -121,7 +122,6 @@ class WeightsControl(Analysis):
                 else:
                     shares = np.sort(one.found.coded.usage.top)[::-1]
                     gathered.arrays[f"{tap}/{_TOLD[weights]}"] = np.cumsum(shares)
-            context.advance((step + 1) / len(context.taps))
         taps, missing = list(context.taps), gathered.missing
         return gathered.judged_first({"taps": taps, "dictionary": name, "missing": missing})
 

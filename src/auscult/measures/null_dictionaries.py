@@ -15,6 +15,7 @@ from auscult.store.source import ArraySource
 
 SUBSPACE = "random directions within the data's subspace"
 AMBIENT = "random directions"
+SHAPED = "random vectors of the same covariance"
 PRINCIPAL = "principal directions (PCA)"
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Int
 from torch import nn
 
 from auscult.core.errors import AuscultError, TapError
@@ -175,3 +177,8 @@ def turning_points(stages: list[Stage]) -> list[Stage]:
     if stages[-1].address != kept[-1].address:
         kept.append(stages[-1])
     return kept
+
+
+def evenly_spread(n: int, most: int) -> Int[np.ndarray, " place"]:
+    """At most so many of n places, the first and the last among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.int64))

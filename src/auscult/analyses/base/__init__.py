@@ -17,14 +17,7 @@ from auscult.analyses.base.context import (
     Joint,
     Split,
 )
-from auscult.analyses.base.result import (
-    MADE,
-    Judgement,
-    MadeSound,
-    Measurement,
-    Result,
-    Saveable,
-)
+from auscult.analyses.base.result import MADE, Judgement, MadeSound, Measurement, Result, Saveable
 
 __all__ = [
     "ANALYSES",

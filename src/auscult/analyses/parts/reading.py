@@ -1,33 +1,17 @@
-"""What analyses share: vectors drawn from stores, dictionaries found, numbers shown and judged."""
+"""What analyses read: vectors and generators drawn from stores, clips, the dictionaries meant."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from auscult.analyses.base import (
-    BASE,
-    ClipSound,
-    Condition,
-    Context,
-    DictionaryOf,
-    Judgement,
-    Measurement,
-    Result,
-    Split,
-)
-from auscult.blocks import Block, Missing, Table, Text, Verdict
-from auscult.core.errors import ConfigError, NothingToMeasureError, TapError
+from auscult.analyses.base import BASE, ClipSound, Condition, Context, DictionaryOf, Split
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE
+from auscult.core.config import Config
+from auscult.core.errors import ConfigError, NothingToMeasureError, UnknownNameError
 from auscult.measures.dynamics import moving
-from auscult.measures.scorecards import Scorecard
 from auscult.store.reader import ActivationStore
-
-NOTHING_TO_MEASURE = (NothingToMeasureError, ConfigError, TapError)
-"""What an analysis answers with "cannot be tested here": too little to say anything, no such
-dictionary, or a tap that has no frames for a sound made up. Everything else passes through, a
-damaged store first of all: it must not come out as a finding."""
 
 FEWEST_MOVES = 100
 """Generators that most statements need."""
@@ -61,6 +45,17 @@ def chosen_dictionary(
     return asked or names[0]
 
 
+def chosen_tap(context: Context, asked: str | None) -> str:
+    """The tap that was asked for, or the first recorded one.
+
+    Raises:
+        UnknownNameError: No recorded tap is called so; the nearest are named.
+    """
+    if asked is not None and asked not in context.taps:
+        raise UnknownNameError("recorded tap", asked, list(context.taps))
+    return asked or context.taps[0]
+
+
 def archetypes_by_lag(context: Context) -> dict[int, str]:
     """The first dictionary fitted to generators of each lag, by lag in the spec's order.
 
@@ -75,13 +70,22 @@ def archetypes_by_lag(context: Context) -> dict[int, str]:
     return found
 
 
-def named_by_kind(context: Context, features: str | None, archetypes: str | None) -> dict[str, str]:
+class KindsParams(Config):
+    """Settings of whatever reads features and archetypes alike."""
+
+    dictionary: str | None = None
+    """Which dictionary of features; none: the first one fitted to response vectors."""
+    archetypes: str | None = None
+    """Which dictionary of archetypes; none: the first one fitted to generators."""
+
+
+def named_by_kind(context: Context, params: KindsParams) -> dict[str, str]:
     """Name of the dictionary of each kind: as asked for, or the first; none of what is not fitted.
 
     Raises:
         ConfigError: The spec has no such dictionary.
     """
-    asked = {"features": features, "archetypes": archetypes}
+    asked = {"features": params.dictionary, "archetypes": params.archetypes}
     return {
         kind: chosen_dictionary(context, asked[kind], of)
         for kind, of in KINDS.items()
@@ -242,132 +246,3 @@ def pooled(values: Float[np.ndarray, "lane frame"], most: int) -> tuple[np.ndarr
     high = np.maximum.reduceat(values, edges[:-1], axis=1)
     low = np.minimum.reduceat(values, edges[:-1], axis=1)
     return np.where(high >= -low, high, low), middles
-
-
-OWN = "as asked for"
-"""Name of the base condition in pictures and tables."""
-
-
-def numbers_table(measurements: Sequence[Measurement]) -> Table:
-    """Every number with all its controls, one column each."""
-    columns = tuple(dict.fromkeys(name for one in measurements for name in one.controls))
-    rows = tuple(
-        (one.tap, one.name, one.value, *(one.controls.get(name) for name in columns))
-        for one in measurements
-    )
-    return Table("Numbers and their controls", ("tap", "measure", OWN, *columns), rows)
-
-
-def verdict_of(
-    value: float, controls: Sequence[float], better: Literal["more", "less"], margin: float
-) -> Verdict:
-    """Judge a value against its controls.
-
-    It holds when it beats every control by more than ``margin`` (in the value's own unit), is
-    explained by a control that comes within the margin, and does not hold when a control beats it.
-    """
-    sign = 1.0 if better == "more" else -1.0
-    gap = min(sign * (value - control) for control in controls)
-    if not np.isfinite(gap):
-        return "cannot be tested here"
-    if gap > margin:
-        return "holds"
-    return "explained by control" if gap >= -margin else "does not hold"
-
-
-def unmeasured(
-    name: str, tap: str, nulls: Sequence[str], unit: str = "", published: str = ""
-) -> Measurement:
-    """A number that could not be taken, and none under its controls."""
-    nan = float("nan")
-    return Measurement(name, nan, unit, dict.fromkeys(nulls, nan), published=published, tap=tap)
-
-
-def untested(
-    sentence: str,
-    reason: str,
-    claim: str,
-    name: str,
-    tap: str,
-    nulls: Sequence[str],
-    published: str = "",
-) -> Judgement:
-    """Say that a claim cannot be tested at a tap.
-
-    Args:
-        sentence: What cannot be told.
-        reason: Why.
-        claim: Id in the claims ledger, or "".
-        name: The number that would be judged.
-        tap: Where.
-        nulls: Names of the controls that it would be judged against.
-        published: The published value and where it stands.
-    """
-    nothing = unmeasured(name, tap, nulls, published=published)
-    return Judgement(sentence, nothing, "cannot be tested here", reason, claim)
-
-
-@dataclass
-class Gathered:
-    """What a run gathers, tap by tap.
-
-    Attributes:
-        measurements: Numbers.
-        judgements: Verdicts.
-        arrays: What pictures are drawn from.
-        blocks: What only the running analysis can draw.
-        missing: Tap, what could not be measured there, and why.
-        facts: What else its view needs.
-        cards: Results of single dictionaries.
-    """
-
-    measurements: list[Measurement] = field(default_factory=list)
-    judgements: list[Judgement] = field(default_factory=list)
-    arrays: dict[str, np.ndarray] = field(default_factory=dict)
-    blocks: list[Block] = field(default_factory=list)
-    missing: list[tuple[str, str, str]] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    cards: dict[str, Scorecard] = field(default_factory=dict)
-
-    def add(self, judged: Judgement, *more: Measurement) -> None:
-        """Keep a judgement with its number, and what goes with it."""
-        self.judgements.append(judged)
-        self.measurements += [judged.measurement, *more]
-
-    def result(self, facts: Mapping[str, Any]) -> Result:
-        """All of it."""
-        return Result(
-            tuple(self.measurements),
-            self.arrays,
-            {**self.facts, **facts},
-            tuple(self.blocks),
-            tuple(self.judgements),
-            scorecards=self.cards,
-        )
-
-    def judged_first(self, facts: Mapping[str, Any]) -> Result:
-        """All of it, where no judged number stands among the others yet."""
-        judged = (one.measurement for one in self.judgements)
-        found = self.result(facts)
-        return replace(found, measurements=(*judged, *self.measurements))
-
-
-def missing_blocks(result: Result) -> list[Missing]:
-    """What could not be measured, as ``Gathered.missing`` says it, where facts keep that."""
-    return [Missing(f"{tap}: {what}", why) for tap, what, why in result.facts["missing"]]
-
-
-def guided(result: Result, how_to_read: str) -> list[Block]:
-    """The blocks of a page that was drawn while it ran: findings, how to read it, the rest."""
-    findings = [one.finding() for one in result.judgements]
-    guide = Text(how_to_read, "How to read this page")
-    return [*findings, guide, *missing_blocks(result), *result.blocks]
-
-
-def page(result: Result, how_to_read: str, pictures: Sequence[Block]) -> list[Block]:
-    """The blocks of a page: findings, how to read it, pictures, and every number."""
-    blocks: list[Block] = [one.finding() for one in result.judgements]
-    blocks += [Text(how_to_read, "How to read this page"), *pictures]
-    if result.measurements:
-        blocks.append(numbers_table(result.measurements))
-    return blocks

@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from auscult.analyses.base import Context
+from auscult.analyses.parts.answering import DRAWN, OWN
 from auscult.measures.effective_filters import effective_filters
-from auscult.measures.stages import Stage, stages_of, turning_points
+from auscult.measures.stages import Stage, evenly_spread, stages_of, turning_points
 from auscult.models.base import AudioModel
 from auscult.taps.linear import without_nonlinearities
 
-OWN, LINEAR = "as asked for", "without activations"
-DRAWN, SHUFFLED = "random weights", "shuffled weights"
+LINEAR, SHUFFLED = "without activations", "shuffled weights"
 NORMAL = "normal taps"
 
 
@@ -22,14 +22,12 @@ def spread_stages(model: AudioModel, most: int) -> list[Stage]:
     if not stages:
         return []
     turning = turning_points(stages)
-    places = np.unique(np.linspace(0, len(turning) - 1, most).round().astype(int))
-    return [turning[i] for i in places]
+    return [turning[i] for i in evenly_spread(len(turning), most)]
 
 
 def spread_channels(stage: Stage, most: int) -> Int[np.ndarray, " channel"]:
     """Channels of a stage, evenly spread where there are more than so many."""
-    n = min(most, stage.n_channels)
-    return np.unique(np.linspace(0, stage.n_channels - 1, n).round().astype(np.int64))
+    return evenly_spread(stage.n_channels, most)
 
 
 def filters_by_weights(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from auscult.analyses.base import Judgement, Measurement
+from auscult.analyses.parts.answering import DRAWN
 from auscult.analyses.parts.architecture.stage_pictures import in_order
 from auscult.blocks import Axis, Block, Curve, Scatter, Series, Verdict
 from auscult.core.rng import named_rng
@@ -13,7 +14,7 @@ from auscult.measures.pairs import PairsHeard, agreement
 from auscult.measures.stages import Stage
 from auscult.measures.statistics import bootstrap_interval
 
-_DRAWN, _OTHER = "random weights", "strides of another stage"
+_OTHER = "strides of another stage"
 _MET, _APART = "lines meet", "lines apart"
 _FEWEST = 4
 PREFIX = "pairs/"
@@ -49,7 +50,7 @@ def _meetings(
         "pairs of partials: balanced accuracy of foretold meetings of lines",
         value,
         "",
-        {_OTHER: wrong, "knowing nothing": 0.5, f"positive control: {_DRAWN}": random},
+        {_OTHER: wrong, "knowing nothing": 0.5, f"positive control: {DRAWN}": random},
         interval,
         tap=tap,
     )
@@ -99,7 +100,7 @@ def _losses(
         value,
         "",
         {
-            _DRAWN: random,
+            DRAWN: random,
             "foretold from each alone": float(alone[met].mean()) if met.any() else float("nan"),
             "as alike, of pairs whose lines keep apart": alike,
         },
@@ -136,7 +137,7 @@ def _more(own: PairsHeard, drawn: PairsHeard, strided: np.ndarray, tap: str) -> 
         "likeness": "pairs of partials: correlation of |cos| between patterns, alone and together",
     }
     return [
-        Measurement(name, told(own, key), "", {_DRAWN: told(drawn, key)}, tap=tap)
+        Measurement(name, told(own, key), "", {DRAWN: told(drawn, key)}, tap=tap)
         for key, name in names.items()
     ]
 

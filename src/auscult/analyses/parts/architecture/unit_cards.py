@@ -9,16 +9,7 @@ from jaxtyping import Float
 
 from auscult.analyses.base import MadeSound, Result
 from auscult.analyses.parts.architecture.stage_pictures import in_order, stage_of
-from auscult.blocks import (
-    Axis,
-    Block,
-    ClipGrid,
-    Curve,
-    Gallery,
-    GalleryItem,
-    Histogram,
-    Series,
-)
+from auscult.blocks import Axis, Block, ClipGrid, Curve, Gallery, GalleryItem, Histogram, Series
 from auscult.measures.effective_filters import selectivity
 from auscult.measures.stages import Stage
 

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from auscult.analyses.base import Context, ControlWeights
-from auscult.analyses.parts.reading import OWN
+from auscult.analyses.parts.answering import DRAWN, OWN
 from auscult.core.config import Config
 from auscult.measures.code_hearing import CodeReader
 
-DRAWN = "random weights"
 _SOURCES: Mapping[str, ControlWeights] = {OWN: "trained", DRAWN: "random"}
 
 

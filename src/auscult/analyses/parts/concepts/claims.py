@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from auscult.analyses.base import Judgement, Measurement
+from auscult.analyses.parts.answering import untested
 from auscult.analyses.parts.concepts.labelling import PUBLISHED
-from auscult.analyses.parts.reading import untested
 from auscult.blocks import Verdict
 from auscult.measures.probes import MAJORITY, SHUFFLED
 

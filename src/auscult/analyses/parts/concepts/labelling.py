@@ -7,12 +7,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
+from pydantic import Field, field_validator
 
 from auscult.analyses.base import BASE, Condition, Context
 from auscult.analyses.parts.reading import Sample, sample
 from auscult.concepts.base import CONCEPTS, Concept, Labels
 from auscult.concepts.log_mel import log_mel
 from auscult.core.audio import Audio
+from auscult.core.config import Config
 from auscult.core.errors import ConfigError, NothingToMeasureError
 from auscult.core.rng import named_rng, seed_of
 from auscult.core.timebase import TimeBase
@@ -70,6 +72,19 @@ def concepts_of(sections: Sequence[str | Mapping[str, Any]]) -> dict[str, Concep
             raise ConfigError(f"two concepts are called {name!r}; give one of them a name")
         found[str(name)] = cls(params)
     return found
+
+
+class ConceptParams(Config):
+    """Settings of whatever reads concepts from vectors."""
+
+    concepts: tuple[str | dict[str, Any], ...] = Field(PUBLISHED, min_length=1)
+    """Which concepts: a type, or a section with a type and its settings."""
+
+    @field_validator("concepts")
+    @classmethod
+    def _exist(cls, value: Any) -> Any:
+        concepts_of(value)
+        return value
 
 
 class Labeller:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from auscult.analyses.base import Result
-from auscult.analyses.parts.reading import missing_blocks
+from auscult.analyses.parts.answering import missing_blocks
 from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Table
 from auscult.measures.probe_scores import SCORES
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from auscult.analyses.parts.answering import DRAWN
 from auscult.analyses.parts.dictionaries.lineup import LEARNED, Entry, beside
 from auscult.analyses.parts.dictionaries.standing import card_config
 from auscult.blocks import Block, Table
 from auscult.measures.absorption import GeneralDirection
 from auscult.measures.scorecards import Scorecard
-
-UNTRAINED = "random weights"
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class TapAbsorption:
 
     def control(self, entry: Entry, role: str, figure: str) -> float | None:
         """A figure of the baselines of one role beside a learned dictionary, if there are any."""
-        if role == UNTRAINED:
+        if role == DRAWN:
             own = self.untrained.get(entry.name)
             return None if own is None else float(getattr(own, figure))
         parts = self.beside(entry).get(role)
@@ -117,7 +116,7 @@ def tables(there: TapAbsorption) -> list[Block]:
     """Every dictionary, then every class of the first that learned."""
     note = "Over all classes of the next table; baselines are what random directions give."
     rows = [_row(one.name, one.role, there.found[one.name]) for one in there.entries]
-    rows += [_row(name, UNTRAINED, own) for name, own in there.untrained.items()]
+    rows += [_row(name, DRAWN, own) for name, own in there.untrained.items()]
     columns = ("dictionary", "role", "l0", "fully absorbed", "fraction", "lift of absorbers")
     units = ("", "", "per frame", "", "", "")
     every = Table(f"{there.tap}: absorption", columns, tuple(rows), units, note)

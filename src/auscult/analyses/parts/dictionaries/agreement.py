@@ -7,10 +7,9 @@ from auscult.core.rng import named_rng
 from auscult.dictionaries.spectrum import covariance_of
 from auscult.measures.geometry import effective_dimension
 from auscult.measures.matching import chance_cosine, matched_cosine, shaped_chance_cosine
-from auscult.measures.null_dictionaries import atoms_of
+from auscult.measures.null_dictionaries import SHAPED, atoms_of
 
 AGREEMENT = "agreement between seeds"
-SHAPED = "random vectors of the same covariance"
 
 
 def agreement_of_seeds(context: Context, name: str, tap: str) -> Measurement:

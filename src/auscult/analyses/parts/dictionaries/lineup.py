@@ -9,17 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 
-from auscult.analyses.base import (
-    BASE,
-    RANDOM,
-    Condition,
-    Context,
-    DictionaryOf,
-    Split,
-)
-from auscult.analyses.parts.reading import Gathered
+from auscult.analyses.base import BASE, RANDOM, Condition, Context, DictionaryOf, Split
+from auscult.analyses.parts.answering import Gathered, in_turn
 from auscult.blocks import Text
+from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.quality import Frames
@@ -34,6 +29,10 @@ _UNLEARNED = {"random": "random directions", "pca": "principal components"}
 FROZEN = tuple(_FROZEN.values())
 """The sanity baselines that must accompany every claim (METHODS §8.2)."""
 BASELINES = (*FROZEN, *_UNLEARNED.values())
+AT_L0 = "{} at the same l0"
+"""How the control is called that a baseline makes."""
+AT_L0 = "{} at the same l0"
+"""How the control is called that a baseline makes."""
 
 _FEWEST_OF_A_CLIP = 64
 _NEAR_L0 = 0.15
@@ -49,6 +48,13 @@ def opponent(role: str) -> str:
     if role == _UNLEARNED["pca"]:
         return f"{role} at their l0"
     return f"{'a ' if role in FROZEN else ''}{role} of their width and l0"
+
+
+class ResampledParams(Config):
+    """Settings of whatever judges dictionaries by an interval over recordings."""
+
+    n_resamples: int = Field(1000, ge=100)
+    """Draws of the recordings behind each interval."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +114,10 @@ def tap_by_tap(
     ``lacking``, and on top of the page as a warning.
     """
     lacked: dict[str, None] = {}
-    for step, tap in enumerate(context.taps):
+    for tap in in_turn(context, context.taps):
         entries = line_up(context, tap, kinds)
         lacked |= dict.fromkeys(lacking(entries))
         yield tap, entries
-        context.advance((step + 1) / len(context.taps))
     gathered.facts["lacking"] = list(lacked)
     gathered.blocks[:0] = warning(list(lacked))
 

@@ -12,8 +12,6 @@ from auscult.blocks import Axis, Bars, Block, ClipGrid, Curve, Series, Table
 from auscult.measures.loss_recovered import MEAN, MODEL, ZERO, Recovered, loss_recovered
 from auscult.measures.quality import interval_of
 
-AT_L0 = "{} at the same l0"
-
 
 @dataclass(frozen=True)
 class TapLosses:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from auscult.analyses.parts.answering import DRAWN
 from auscult.analyses.parts.dictionaries.lineup import LEARNED, Entry, beside
 from auscult.analyses.parts.dictionaries.standing import card_config
 from auscult.blocks import Axis, Block, Curve, Series, Table
@@ -16,7 +17,6 @@ Task = tuple[str, str, int]
 """Label, level and number of features of a probe."""
 
 CHANNELS = "channels of the tap"
-UNTRAINED = "random weights"
 LEVELS = {"clip": "a clip, means over its frames", "frame": "single frames"}
 """What a row of a probe is."""
 
@@ -76,7 +76,7 @@ class TapProbes:
         there = self.untrained.get(name)
         if there is None or not set(tasks) <= set(there.hits):
             return {}
-        return {UNTRAINED: float(np.mean([there.accuracy(task) for task in tasks]))}
+        return {DRAWN: float(np.mean([there.accuracy(task) for task in tasks]))}
 
     def beside(self, entry: Entry) -> dict[str, list[tuple[Entry, float]]]:
         """Its baselines at its own l0."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from auscult.analyses.parts.answering import DRAWN
 from auscult.analyses.parts.dictionaries.lineup import BASELINES
 from auscult.analyses.parts.dictionaries.standing import Measured
 from auscult.blocks import Axis, Block, Curve, Heatmap, Histogram, Series, Table
@@ -213,7 +214,7 @@ def _dimensions(where: str, learned: Sequence[Measured]) -> Curve:
                 one.explained_high[order],
             )
         )
-    control = learned[0].controls.get("random weights")
+    control = learned[0].controls.get(DRAWN)
     if control is not None:
         untrained = np.sort(control.metrics.explained_variance)[::-1]
         lines.append(Series(f"{learned[0].entry.name}, random weights", untrained, control=True))
@@ -230,7 +231,7 @@ def _dimensions(where: str, learned: Sequence[Measured]) -> Curve:
 def _density(where: str, learned: Sequence[Measured]) -> Histogram:
     """How many features are on how often."""
     series = [Series(it.entry.name, _shares(it.qualities[0].metrics.usage)) for it in learned]
-    control = learned[0].controls.get("random weights")
+    control = learned[0].controls.get(DRAWN)
     if control is not None:
         name = f"{learned[0].entry.name}, random weights"
         series.append(Series(name, _shares(control.metrics.usage), control=True))
@@ -258,7 +259,7 @@ def _dwell(where: str, learned: Sequence[Measured]) -> Curve:
     for it in learned:
         known = it.qualities[0].dwell_by_feature_s
         lines.append(_by_rank(it.entry.name, known[np.isfinite(known)]))
-    control = learned[0].controls.get("random weights")
+    control = learned[0].controls.get(DRAWN)
     if control is not None:
         known = control.dwell_by_feature_s
         name = f"{learned[0].entry.name}, random weights"

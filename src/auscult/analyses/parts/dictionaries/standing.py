@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float
 
 from auscult.analyses.base import BASE, NOISE, RANDOM, Condition, Context
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE
 from auscult.analyses.parts.dictionaries.lineup import LEARNED, Entry, beside, frames_at
-from auscult.analyses.parts.reading import NOTHING_TO_MEASURE
 from auscult.core.rng import named_rng
 from auscult.measures.null_dictionaries import atoms_of
 from auscult.measures.quality import Frames, Quality, interval_of, measure_quality

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from auscult.analyses.base import Judgement, Measurement
+from auscult.analyses.parts.answering import untested
 from auscult.analyses.parts.generation.course import Course, Taught
-from auscult.analyses.parts.reading import untested
 from auscult.blocks import Verdict
 from auscult.core.rng import named_rng
 from auscult.measures.convergence import Lead, settled

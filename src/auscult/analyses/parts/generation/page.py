@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from auscult.analyses.base import MadeSound, Result
+from auscult.analyses.parts.answering import missing_blocks
 from auscult.analyses.parts.generation.course import Course, Taught
-from auscult.analyses.parts.reading import missing_blocks
 from auscult.blocks import (
     Axis,
     Bars,

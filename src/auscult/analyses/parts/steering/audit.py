@@ -15,9 +15,7 @@ from auscult.interventions.controlled import control
 from auscult.interventions.splice import Splice, SpliceParams
 from auscult.interventions.ways import Maker, Sign, WayName, set_feature
 from auscult.measures.concept_directions import along_the_data, isotropic
-from auscult.measures.fidelity import (
-    clipping_share,
-)
+from auscult.measures.fidelity import clipping_share
 from auscult.measures.steering import (
     MOST_CLIPPED,
     Trial,

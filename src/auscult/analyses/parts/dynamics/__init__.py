@@ -1,0 +1,1 @@
+"""Paths of response vectors from frame to frame, as they are drawn and played."""
