@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,13 +27,31 @@ Assignments = Annotated[
 ]
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"auscult {version('auscult')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    asked: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 @app.command()
 def init(
     study: Annotated[
         str,
         typer.Argument(
             help="first-layer, architecture, dictionaries, concepts, steering, generation, "
-            "neurons, or a name."
+            "neurons, or any name for a study of your own."
         ),
     ],
     model: Annotated[
@@ -45,7 +64,10 @@ def init(
         str, typer.Option(help="The file is called NAME.toml; what is asked when left out.")
     ] = "",
     preset: Annotated[
-        str, typer.Option(help="sound, or published for the original reading.")
+        str,
+        typer.Option(
+            help="How claims are read: sound (lags and nulls that the sources lack) or published."
+        ),
     ] = "sound",
     taps: Annotated[
         list[str] | None,
@@ -134,7 +156,7 @@ def taps(
 def run(
     spec: Annotated[Path, typer.Argument(help="The spec (TOML).")],
     out: Annotated[
-        Path | None, typer.Option(help="The run's folder [default: runs/ and the spec's name].")
+        Path | None, typer.Option(help="The run's folder; runs/ and the spec's name when left out.")
     ] = None,
     assignments: Assignments = None,
     report: Annotated[
@@ -187,7 +209,9 @@ def claims(
 
 @app.command()
 def compare(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN [RUN ...]")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN RUN [RUN ...]", help="Two or more finished runs.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the comparison's page.")] = Path(
         "comparison"
     ),
@@ -238,14 +262,14 @@ def steer(
     sound: Annotated[Path, typer.Argument(help="The sound to steer.")],
     out: Annotated[Path, typer.Option(help="The new file, .wav or .flac.")],
     strength: Annotated[
-        float | None, typer.Option(help="How much [default: what the audit chose].")
+        float | None, typer.Option(help="How much; what the audit chose when left out.")
     ] = None,
     start: Annotated[float | None, typer.Option(help="Only from here on, in seconds.")] = None,
     stop: Annotated[float | None, typer.Option(help="Only up to here, in seconds.")] = None,
     fade: Annotated[float, typer.Option(help="Length of the crossfades, in seconds.")] = 0.05,
     requantise: Annotated[bool, typer.Option(help="Pass the model's quantiser.")] = False,
     model: Annotated[
-        str, typer.Option(help="A type, FILE.py:FACTORY or spec [default: that of the run].")
+        str, typer.Option(help="A type, FILE.py:FACTORY or spec; the run's when left out.")
     ] = "",
 ) -> None:
     """Move a concept in a sound by a saved control vector, and show what moved."""

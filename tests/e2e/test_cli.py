@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
+from typer.testing import CliRunner
 
+from auscult.cli import app
 from tests.e2e.conftest import tiny_spec
 from tests.e2e.test_run import as_toml
 
@@ -33,6 +36,8 @@ def auscult(folder: Path, *words: str) -> subprocess.CompletedProcess:
         (["report", "nowhere"], "nowhere"),
         (["init", "../evil"], "cannot be a file's name"),
         (["init", "x", "--model", "net.py"], "net.py:FACTORY"),
+        (["init", "x", "--sounds", "nowhere"], "neither a folder here nor a source"),
+        (["taps", "toy-samplecnn", "--weights", "mine"], "toy-samplecnn reads no checkpoint"),
         (["frobnicate"], "frobnicate"),
     ],
 )
@@ -90,3 +95,21 @@ def test_a_run_renders_its_report_and_says_where(tmp_path: Path):
     assert "index.html" in done.stdout
     assert (tmp_path / "r" / "report" / "index.html").is_file()
     assert "done   analyse filters" in done.stderr
+
+
+def help_texts() -> list[tuple[list[str], str]]:
+    top = typer.main.get_command(app)
+    found = []
+    for name, command in top.commands.items():
+        texts = [getattr(one, "help", None) or "" for one in command.params]
+        found += [([name], text) for text in (command.help, *texts) if text]
+    return found
+
+
+@pytest.mark.parametrize(("words", "text"), help_texts(), ids=lambda x: str(x)[:30])
+def test_help_is_shown_whole(words, text, monkeypatch: pytest.MonkeyPatch):
+    """What stands in brackets would be taken for markup."""
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("TERMINAL_WIDTH", "400")
+    said = CliRunner().invoke(app, [*words, "--help"]).output
+    assert " ".join(text.split()) in " ".join(said.split())

@@ -72,3 +72,21 @@ def test_a_network_of_ones_own_is_let_through_once_its_codec_is_named(tmp_path):
     named = ("model.encode=there", "model.decode=back")
     path = write_start(Start("steering", own, assignments=named), tmp_path, force=False)
     assert 'encode = "there"' in path.read_text()
+
+
+FRONT = """
+from torch import nn
+
+
+def build():
+    module = nn.Sequential(nn.Conv1d(1, 4, 8, 8), nn.ReLU(), nn.Conv1d(4, 4, 1))
+    module.sample_rate = 8000
+    return module
+"""
+
+
+@pytest.mark.parametrize("study", ["study", "dictionaries", "architecture"])
+def test_taps_of_ones_own_network_are_those_of_its_front(tmp_path, study):
+    (tmp_path / "own.py").write_text(FRONT)
+    path = write_start(Start(study, f"{tmp_path / 'own.py'}:build"), tmp_path, force=False)
+    assert read_spec(path).record.taps == ("0", "1")

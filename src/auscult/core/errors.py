@@ -13,6 +13,7 @@
     │   ├── WidthError              vectors of one tap given to something made for another
     │   ├── NothingToMeasureError   intact, but too little, too short, flat or silent
     │   ├── StoreError              an activation store that is damaged or of another origin
+    │   │   ├── OtherFramesError    stores to be joined that hold other frames
     │   │   └── NoVectorsError      an intact store that has none of the vectors asked for
     │   ├── RunLockedError          another process works on this run folder
     │   └── MissingExtraError       an optional dependency that is not installed
@@ -21,6 +22,9 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_SHOWN = 20
+"""Names that a sentence lists at most."""
 
 
 class AuscultError(Exception):
@@ -109,7 +113,8 @@ def suggestion(name: str, known: Iterable[str], most: int = 3) -> str:
     """
     options = sorted(set(known))
     near = get_close_matches(name, options, n=most, cutoff=0.5)
-    quoted = ", ".join(repr(option) for option in (near or options[:12]))
+    quoted = ", ".join(repr(option) for option in (near or options[:_SHOWN]))
     if not quoted:
         return ""
-    return f"; did you mean {quoted}?" if near else f"; there are {quoted}"
+    more = f" and {len(options) - _SHOWN} more" if len(options) > _SHOWN else ""
+    return f"; did you mean {quoted}?" if near else f"; there are {quoted}{more}"

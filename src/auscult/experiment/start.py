@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from auscult.core.config import override, read_toml
-from auscult.core.errors import ConfigError, UnknownNameError, UserError
+from auscult.core.errors import ConfigError, TapError, UnknownNameError, UserError
 from auscult.experiment.concepts_spec import concept_values
 from auscult.experiment.first_layer_spec import PRESETS, clip_seconds, first_layer_values
 from auscult.experiment.neurons_spec import neurons_values
@@ -18,14 +18,19 @@ from auscult.experiment.spec import read_spec
 from auscult.experiment.study_needs import expect_codec, expect_generator
 from auscult.models.base import MODELS, AudioModel, model_part
 from auscult.sounds.base import SOUNDS
+from auscult.taps.first_layer import first_layer_taps
 
+_BLOCKS, _LATENT = ("block.*",), ("latent",)
 _TAPS = {
-    "toy-samplecnn": '"conv.0", "act.0"',
-    "samplecnn": '"conv.0", "act.0"',
-    "encodec": '"conv.0", "latent"',
-    "mini-encodec": '"conv.0", "latent"',
-    "dac": '"conv.0", "latent"',
-    "oobleck": '"conv.0", "latent"',
+    "toy-samplecnn": ("conv.0", "act.0"),
+    "samplecnn": ("conv.0", "act.0"),
+    "encodec": ("conv.0", "latent"),
+    "mini-encodec": ("conv.0", "latent"),
+    "dac": ("conv.0", "latent"),
+    "oobleck": ("conv.0", "latent"),
+    **dict.fromkeys(("mimi", "wavtokenizer", "rave", "mini-flow"), _LATENT),
+    **dict.fromkeys(("diffusers", "musicgen", "diffrhythm"), _LATENT),
+    **dict.fromkeys(("hf-audio", "m2d", "mini-audio-vit"), _BLOCKS),
 }
 
 
@@ -105,7 +110,6 @@ def _filled(start: Start, name: str) -> str:
     values = {
         "NAME": name,
         "MODEL": _lines(section),
-        "TAPS": ", ".join(json.dumps(tap) for tap in start.taps) or _usual_taps(section),
         "SOUNDS": _lines(_sound_section(start.sounds)),
     }
     if start.template == "first-layer":
@@ -122,13 +126,22 @@ def _filled(start: Start, name: str) -> str:
     if start.template == "concepts":
         values |= concept_values(build_model(section), start.preset, start.taps)
     text = template.read_text(encoding="utf-8")
+    if "@TAPS@" in text and "TAPS" not in values:
+        values["TAPS"] = ", ".join(json.dumps(tap) for tap in start.taps or _usual_taps(section))
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
     return text
 
 
-def _usual_taps(section: Mapping[str, Any]) -> str:
-    return '"*conv*"' if section["type"] == "python" else _TAPS.get(section["type"], '"*"')
+def _usual_taps(section: dict[str, Any]) -> tuple[str, ...]:
+    """Where a study listens that names no place; in a network of one's own, around its front."""
+    if section["type"] != "python":
+        return _TAPS.get(section["type"], ("*",))
+    try:
+        found = first_layer_taps(build_model(section))
+    except TapError:  # no convolution on the waveform
+        return ("*",)
+    return tuple(tap for tap in (found.pre, found.post) if tap)
 
 
 def _lines(section: Mapping[str, Any]) -> str:
@@ -150,7 +163,11 @@ def _model_section(model: str) -> tuple[str, dict[str, str]]:
 def _sound_section(sounds: str) -> dict[str, str]:
     if Path(sounds).is_dir():
         return {"type": "folder", "path": sounds}
-    SOUNDS.get(sounds)
+    if sounds not in SOUNDS.names():
+        raise UserError(
+            f"--sounds: {sounds!r} is neither a folder here nor a source of sounds; "
+            "auscult list sounds shows the sources"
+        )
     return {"type": sounds}
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auscult.core.config import Config
+from auscult.core.errors import ConfigError
 from auscult.core.registry import Registry
 from auscult.core.timebase import TimeBase
 
@@ -187,7 +188,17 @@ def model_part(section: Mapping[str, Any]) -> tuple[type[AudioModel], Config, We
     rest = dict(section)
     weights = rest.pop("weights", "trained")
     if weights not in get_args(Weights):
+        _expect_checkpoint(rest.get("type"), weights)
         rest["checkpoint"] = weights
         weights = "trained"
     cls, params = MODELS.parse(rest, "model")
     return cls, params, weights
+
+
+def _expect_checkpoint(family: Any, weights: Any) -> None:
+    """Refuse a folder or a hub name as the weights of a family that reads none."""
+    if family in MODELS.names() and "checkpoint" not in MODELS.get(family).Params.model_fields:
+        raise ConfigError(
+            f"model.weights: {family} reads no checkpoint, so its weights are trained, random or "
+            f"shuffled, not {weights!r}"
+        )

@@ -154,7 +154,10 @@ def _why(path: Path, error: Exception) -> str:
             return f"is {what}"
     if path.suffix.lower().lstrip(".") in UNDECODABLE:
         return undecodable(UNDECODABLE[path.suffix.lower().lstrip(".")])
-    return f"cannot be decoded: {getattr(error, 'error_string', error)}".rstrip(". ")
+    said = str(getattr(error, "error_string", error))
+    if "does not exist" in said:  # libmpg123's words for a file without a frame of MPEG in it
+        said = "its content is not what its name says"
+    return f"cannot be decoded: {said}".rstrip(". ")
 
 
 def undecodable(what: str) -> str:

@@ -144,7 +144,9 @@ class Folder(SoundSource):
             else:
                 files[name] = file
         if not files:
-            raise AudioError(f"{root} holds no usable sound{_why_none(self.skipped)}")
+            raise AudioError(
+                f"{root} holds no usable sound{_why_none(self.skipped, self.params.extensions)}"
+            )
         return files
 
     def _candidates(self, root: Path) -> Iterator[tuple[str, Path]]:
@@ -183,9 +185,9 @@ def _as_text(path: Path) -> str:
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
-def _why_none(skipped: list[Skipped]) -> str:
+def _why_none(skipped: list[Skipped], extensions: tuple[str, ...]) -> str:
     if not skipped:
-        return ""
+        return f": no file in it ends in {', '.join(extensions)}"
     first = skipped[0]
     return f"; {len(skipped)} were skipped, the first: {first.name!r} {first.reason}"
 
