@@ -14,6 +14,8 @@ _STEP_S = 0.002
 _WINDOW_S = 0.01
 _LOW, _HIGH = 0.1, 0.9
 _SEARCH_S = 0.5
+_GUARD_S = 0.025
+"""Before the next onset, which may be called 20 ms late, and half a window of it is heard early."""
 
 
 @final
@@ -59,7 +61,7 @@ def _attack(envelope: Float[np.ndarray, " step"], start_s: float, stop_s: float)
     while the sound is on its way already.
     """
     start = min(int(start_s / _STEP_S), len(envelope) - 1)
-    stop = int(min(stop_s, start_s + _SEARCH_S) / _STEP_S) + 1
+    stop = max(start + 1, int(min(stop_s - _GUARD_S, start_s + _SEARCH_S) / _STEP_S) + 1)
     peak = start + int(envelope[start:stop].argmax())
     first = max(0, peak - int(_SEARCH_S / _STEP_S))
     some = envelope[first : peak + 1]
