@@ -20,7 +20,7 @@ from auscult.measures.convergence import (
 from auscult.measures.familiarity import LEVEL, Familiarity
 
 HAND_MADE = np.array([[[0.5, 0.5, 0.0], [0.3, 0.6, 0.1], [0.1, 0.6, 0.3]]])
-"""One prompt, three steps (METHODS §11): 0.4 leave the first class, 0.1 and 0.3 come to others."""
+"""One prompt, three steps: 0.4 leave the first class, 0.1 and 0.3 come to others."""
 
 some_distributions = arrays(
     np.float64, (4, 6, 5), elements=st.floats(0.001, 1, allow_nan=False)
@@ -118,6 +118,26 @@ def test_a_planted_order_is_found_and_no_order_in_what_settles_together():
     assert early.is_significant
     assert early.beyond_null
     assert not found[frozenset("bc")].is_significant
+
+
+@pytest.mark.parametrize("concepts", ["ab", "ba"])
+def test_what_settles_first_comes_first_in_whatever_order_it_is_given(concepts):
+    rng, names = named_rng(0, "first"), np.arange(30).astype(str)
+    means = {"a": 8, "b": 12}
+    steps = {name: _steps(rng, 30, means[name]) for name in concepts}
+    (only,) = leads(steps, steps, names, rng)
+    assert (only.first, only.then) == ("a", "b")
+    assert only.lead > 2
+
+
+def test_an_order_among_several_is_held_to_more_than_one_alone():
+    rng, names = named_rng(0, "several"), np.arange(12).astype(str)
+    steps = {"a": _steps(rng, 12, 8), "b": _steps(rng, 12, 10), "c": _steps(rng, 12, 10)}
+    alone = [
+        leads({x: steps[x], y: steps[y]}, steps, names, rng)[0].p for x, y in ("ab", "ac", "bc")
+    ]
+    together = sorted(one.p for one in leads(steps, steps, names, rng))
+    assert together[0] == pytest.approx(min(1.0, 3 * min(alone)))
 
 
 def test_an_order_that_a_straight_line_has_as_well_is_not_beyond_the_null():

@@ -197,3 +197,15 @@ class TestPreprocessed:
         with within(inside, span_of(source.statistics, centred=True)):
             shapes = [vectors.shape for vectors in Preprocessed([inside, outside])(x)]
         assert shapes == [(50, 8), (50, 24)]
+
+    def test_neither_is_what_is_scaled_otherwise_or_sees_another_span_of_as_many_dimensions(self):
+        source, x = ArraySource(flat_vectors()), torch.from_numpy(flat_vectors()[:50])
+        scaled, plain = built(TYPES[0], source), built(TYPES[0] | {"scale": False}, source)
+        one, other = built(TYPES[0], source), built(TYPES[0], source)
+        span = span_of(source.statistics, centred=True)
+        with within(one, span), within(other, span[::-1].copy()):
+            dictionaries = (scaled, plain, one, other)
+            for dictionary, vectors in zip(
+                dictionaries, Preprocessed(dictionaries)(x), strict=True
+            ):
+                assert torch.equal(vectors, dictionary.preprocess(x))

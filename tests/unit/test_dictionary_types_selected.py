@@ -40,6 +40,13 @@ class TestBatch:
         assert_close(kept, torch.tensor([[3.0, 1.0, 2.0], [0.0, 0.0, 0.0]]))
         assert running.smallest == 1.0
 
+    @pytest.mark.parametrize("threshold", [0.0, 0.5, 10.0])
+    def test_a_threshold_that_was_too_high_or_too_low_changes_nothing(self, threshold):
+        running = RunningThreshold(0.9)
+        running.threshold.fill_(threshold)
+        pre = torch.randn(20, 12, generator=torch.Generator().manual_seed(0))
+        assert_close(kept_fast(running, pre, 40), running.keep(pre, 40))
+
     @pytest.mark.parametrize("type_", ["batch-topk", "matryoshka"])
     @pytest.mark.parametrize("n", [1, 50, 600])
     def test_l0_in_training_is_k_whatever_the_batch(self, n, type_):

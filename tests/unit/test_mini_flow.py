@@ -7,6 +7,8 @@ import torch
 from auscult.core.errors import ConfigError, InvariantError, UnknownNameError, UserError
 from auscult.models.base import MODELS
 from auscult.models.generation import Prompt
+from auscult.models.mini_flow import Notes
+from auscult.models.networks.flow_transformer import Wishes
 from auscult.models.rectified_flow import euler, noise_of
 from auscult.taps.steps import ESTIMATE, STATE, trace
 
@@ -46,6 +48,66 @@ def cents_off(model, prompts):
 def test_asked_for_notes_it_plays_those_notes_and_without_training_it_does_not(model):
     assert np.sum(cents_off(model, asked()) < 50) >= 3
     assert np.sum(cents_off(build("random"), asked()) < 50) == 0
+
+
+@pytest.mark.parametrize("weights", ["random", "shuffled"])
+def test_controls_change_all_of_the_flow_and_nothing_of_the_codec(model, weights):
+    own, other = (
+        dict(model.module.named_parameters()),
+        dict(build(weights).module.named_parameters()),
+    )
+    for name, values in own.items():
+        if name.startswith("codec."):
+            assert torch.equal(values, other[name]), name
+        elif values.std() > 0 or weights == "random":
+            assert not torch.equal(values, other[name]), name
+        if weights == "shuffled":
+            assert torch.equal(values.flatten().sort().values, other[name].flatten().sort().values)
+
+
+def test_asked_for_more_level_it_plays_louder(model):
+    wishes = {"instrument": "guitar", "pitch_midi": 60}
+    prompts = [Prompt("x", wishes=wishes | {"loudness_db": db}, seed=1) for db in (-32.0, -20.0)]
+    with torch.no_grad():
+        sounds = model.codec.decode(model.generator.generate(prompts, None))
+    quiet, loud = (20 * sounds.square().mean((1, 2)).sqrt().log10()).tolist()
+    assert loud - quiet > 6
+
+
+def test_wishes_are_places_in_the_tables_and_standard_units_and_open_where_they_are_not_named():
+    notes = Notes(("oboe", "harp", "lute"), (48, 49, 50), (-34.0, -18.0))
+    asked = [
+        Prompt("all", wishes={"instrument": "lute", "pitch_midi": 49, "loudness_db": -18.0}),
+        Prompt("middle", wishes={"instrument": "oboe", "loudness_db": -26.0}),
+        Prompt("none"),
+    ]
+    told = notes.wishes(asked)
+    assert told.instrument.tolist() == [2, 0, -1]
+    assert told.pitch.tolist() == [1, -1, -1]
+    assert told.loudness[:2].tolist() == [1.0, 0.0]
+    assert told.loudness[2].isnan()
+
+
+@torch.no_grad()
+def played_row_by_row(model, wish, seed, n_steps, guidance):
+    """The slow twin of `generate`: one prompt, one row at a time, in standard units throughout."""
+    net, rows = model.module, (Wishes(*wish), Wishes(*wish).open())
+    x = noise_of([seed], net.flow.shape.d_latent, net.flow.shape.n_frames)
+    for step in range(n_steps):
+        time = torch.tensor([step / n_steps])
+        wished, without = (net.flow(x, time, row) for row in rows)
+        x = x + (without + guidance * (wished - without)) / n_steps
+    return x * net.deviation[:, None] + net.mean[:, None]
+
+
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 2.5])
+def test_rows_together_in_the_codecs_units_are_rows_alone_in_standard_units(guidance):
+    model = build(steps=3, guidance=guidance)
+    fast = model.generator.generate(asked()[:2], None)
+    for (name, pitch), one in zip(NOTES[:2], fast, strict=True):
+        wish = ([model.notes.instruments.index(name)], [model.notes.pitches.index(pitch)], [np.nan])
+        slow = played_row_by_row(model, [torch.tensor(w) for w in wish], pitch, 3, guidance)
+        torch.testing.assert_close(one[None], slow, rtol=1e-4, atol=1e-4)
 
 
 def test_a_prompt_does_not_depend_on_its_batch(model):
@@ -114,5 +176,18 @@ def test_a_changed_state_must_keep_its_shape():
         euler(lambda x, t: x, torch.ones(1, 2, 3), 2, lambda step: torch.ones(1, 2, 4))
 
 
+@pytest.mark.parametrize("step", [0, 2, 3])
+def test_a_changed_state_is_where_it_goes_on_from(step):
+    noise = noise_of([1], 2, 3)
+
+    def raised(seen):
+        return seen.state + 1 if seen.estimate is None and seen.index == step else None
+
+    found = euler(lambda x, t: torch.zeros_like(x), noise, 3, raised)
+    torch.testing.assert_close(found, noise + 1)
+
+
 def test_noise_is_a_prompts_own():
-    torch.testing.assert_close(noise_of([5], 2, 3)[0], noise_of([4, 5], 2, 3)[1])
+    two = noise_of([4, 5], 2, 3)
+    torch.testing.assert_close(noise_of([5], 2, 3)[0], two[1])
+    assert not torch.equal(two[0], two[1])

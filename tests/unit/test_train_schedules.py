@@ -83,6 +83,14 @@ class TestSparsity:
             trained(tmp_path, settings, type="topk", k=2)
 
 
+@pytest.mark.parametrize("longest", [0.01, None])
+def test_a_gradient_is_shortened_to_what_is_asked_for(longest):
+    learner = Learner(built(), "a", None, Conduct(clip_norm=longest, dead_after=100))
+    learner.step(0, torch.from_numpy(SOURCE.rows(np.arange(64))), None, 1e-3)
+    length = float(torch.linalg.vector_norm(learner._adam.gradient))
+    assert length == pytest.approx(0.01) if longest else length > 0.1
+
+
 class TestResampling:
     def dying(self, **section):
         dictionary = built(**section)
