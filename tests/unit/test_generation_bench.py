@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from auscult.analyses.generation import convergence
-from auscult.analyses.generation_bench import Bench, BenchParams
-from auscult.analyses.generation_claims import trusted
-from auscult.analyses.generation_course import Course, make_prompts, steps_of
 from auscult.analyses.generation_steering import _judged
+from auscult.analyses.parts.generation.bench import Bench, BenchParams
+from auscult.analyses.parts.generation.claims import trusted
+from auscult.analyses.parts.generation.course import Course, make_prompts, steps_of
 from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.core.timebase import TimeBase
 from auscult.measures.course import Log
