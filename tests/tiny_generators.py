@@ -212,14 +212,13 @@ def audioldm2() -> str:
     return _save(pipe, "audioldm2")
 
 
-@cache
-def audioldm() -> str:
-    """AudioLDM, whose prompt is one vector beside the time."""
-    from diffusers import AudioLDMPipeline, UNet2DConditionModel
+def _latent_diffusion(pipeline: Any, text_only: bool, *further: Any) -> Any:
+    """A pipeline of AudioLDM's kind, whose prompt is one vector beside the time."""
+    from diffusers import UNet2DConditionModel
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        tokenizer, encoder = _clap(text_only=True)
+        tokenizer, encoder = _clap(text_only)
         unet = UNet2DConditionModel(
             **_UNET,
             cross_attention_dim=(8, 16),
@@ -228,29 +227,24 @@ def audioldm() -> str:
             class_embeddings_concat=True,
         )
         vae, vocoder, scheduler = _pictures()
-        pipe = AudioLDMPipeline(vae, encoder, tokenizer, unet, scheduler, vocoder)
-    return _save(pipe, "audioldm")
+        return pipeline(vae, encoder, tokenizer, *further, unet, scheduler, vocoder)
+
+
+@cache
+def audioldm() -> str:
+    """AudioLDM, with the half of CLAP that reads."""
+    from diffusers import AudioLDMPipeline
+
+    return _save(_latent_diffusion(AudioLDMPipeline, True), "audioldm")
 
 
 @cache
 def musicldm() -> str:
     """MusicLDM: AudioLDM with the whole of CLAP, to rank what it made."""
-    from diffusers import MusicLDMPipeline, UNet2DConditionModel
+    from diffusers import MusicLDMPipeline
     from transformers import ClapFeatureExtractor
 
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        tokenizer, encoder = _clap(text_only=False)
-        unet = UNet2DConditionModel(
-            **_UNET,
-            cross_attention_dim=(8, 16),
-            class_embed_type="simple_projection",
-            projection_class_embeddings_input_dim=16,
-            class_embeddings_concat=True,
-        )
-        vae, vocoder, scheduler = _pictures()
-        extractor = ClapFeatureExtractor()
-        pipe = MusicLDMPipeline(vae, encoder, tokenizer, extractor, unet, scheduler, vocoder)
+    pipe = _latent_diffusion(MusicLDMPipeline, False, ClapFeatureExtractor())
     return _save(pipe, "musicldm")
 
 

@@ -2,33 +2,27 @@
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import model_validator
 from torch import Tensor
 
 from auscult.dictionaries.base import (
     DICTIONARIES,
-    Dictionary,
-    DictionaryParams,
     Objective,
-    SaeLensForm,
 )
+from auscult.dictionaries.by_threshold import ByThreshold, ThresholdParams
 from auscult.dictionaries.linear import (
     BIAS,
     DECODER,
     ENCODER,
-    LinearCoder,
     gradient_of,
-    row_norms,
     squared_error,
 )
-from auscult.dictionaries.selection import RunningThreshold, auxiliary_term
 
 
 @DICTIONARIES.register("matryoshka")
-class MatryoshkaDictionary(Dictionary):
+class MatryoshkaDictionary(ByThreshold):
     """Matryoshka BatchTopK (Bussmann et al. 2025, "Learning Multi-Level Features"; METHODS 8.1).
 
     ::
@@ -42,22 +36,14 @@ class MatryoshkaDictionary(Dictionary):
     equal l0. Order now means something: do not compare features of different prefixes as equals.
     """
 
-    class Params(DictionaryParams):
+    class Params(ThresholdParams):
         """Settings of a Matryoshka dictionary."""
 
-        k: PositiveInt = 8
-        """Features that are on in a vector, on average over a batch."""
         prefixes: tuple[float, ...] = (0.0625, 0.125, 0.25, 0.5, 1.0)
         """Shares of the features that each prefix holds, rising, the last 1; at least one each."""
-        aux_weight: NonNegativeFloat = 1 / 32
-        """Weight of the auxiliary loss of dead features; 0 switches it off."""
-        threshold_memory: float = Field(0.999, ge=0.0, lt=1.0)
-        """Weight of the past in the running average of the threshold."""
 
         @model_validator(mode="after")
         def _fits(self) -> "MatryoshkaDictionary.Params":
-            if self.k > self.n_features:
-                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
             rising = all(a < b for a, b in zip((0.0, *self.prefixes), self.prefixes, strict=False))
             if not rising or self.prefixes[-1:] != (1.0,):
                 raise ValueError(f"prefixes = {self.prefixes} must rise from above 0 to 1")
@@ -70,28 +56,6 @@ class MatryoshkaDictionary(Dictionary):
 
     params: Params
     rotates = True
-
-    def __init__(self, params: Params, d_in: int) -> None:
-        super().__init__(params, d_in)
-        self.linear = LinearCoder(d_in, self.n_features)
-        self.running = RunningThreshold(params.threshold_memory)
-
-    def initialise(self, rng: np.random.Generator) -> None:
-        """Random unit atoms, the encoder their copy."""
-        self.linear.initialise(rng)
-
-    @property
-    def atoms(self) -> Float[Tensor, "n_features d_in"]:
-        """Rows of the decoder, at unit length."""
-        return self.linear.decoder / row_norms(self.linear.decoder)
-
-    def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
-        """``z`` by the threshold, so that no vector depends on others."""
-        return self.running.above(self.linear.pre_activations(vectors))
-
-    def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
-        """``v̂`` of all features."""
-        return self.linear.reconstruct(acts)
 
     def _groups(self) -> Iterator[tuple[str, slice]]:
         """The name of each prefix's term, and the features that it has beyond the one before."""
@@ -111,14 +75,9 @@ class MatryoshkaDictionary(Dictionary):
         for name, group in self._groups():
             estimate = estimate + acts[:, group] @ self.linear.decoder[group]
             terms[name] = squared_error(estimate, targets) / n_groups
-        terms |= self._auxiliary(vectors, (targets - estimate).detach())
+        terms |= self.auxiliary(vectors, (targets - estimate).detach())
         fired = (acts.detach() > 0).sum(0, dtype=vectors.dtype)
         return Objective(terms, fired, self.running.notes)
-
-    def _auxiliary(
-        self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]
-    ) -> dict[str, Tensor]:
-        return auxiliary_term(self.linear, vectors, residual, self.dead, self.params.aux_weight)
 
     def differentiate(
         self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
@@ -131,7 +90,7 @@ class MatryoshkaDictionary(Dictionary):
         if vectors.device.type != "cpu":
             return super().differentiate(vectors, targets)
         terms, fired, left_over = self._differentiate_prefixes(vectors, targets)
-        auxiliary = self._auxiliary(vectors, left_over)
+        auxiliary = self.auxiliary(vectors, left_over)
         for term in auxiliary.values():
             term.backward()  # type: ignore[no-untyped-call]
         return Objective(terms | auxiliary, fired, self.running.notes)
@@ -175,17 +134,3 @@ class MatryoshkaDictionary(Dictionary):
         every = ENCODER | DECODER | BIAS
         names = [name for name, _ in self._groups()]
         return dict.fromkeys([*names, "aux"] if self.params.aux_weight > 0 else names, every)
-
-    def before_step(self) -> None:
-        """Remove the gradient along the rows."""
-        self.linear.remove_parallel_gradient()
-
-    def after_step(self) -> None:
-        """Keep the rows at unit length, and let the threshold follow."""
-        self.linear.normalise_rows()
-        self.running.follow()
-
-    def saelens(self) -> SaeLensForm:
-        """SAELens' ``jumprelu`` architecture with one threshold for all, as SAELens exports it."""
-        threshold = self.running.threshold.expand(self.n_features)
-        return self.linear.saelens("jumprelu", {}, threshold=threshold)

@@ -2,33 +2,27 @@
 
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from jaxtyping import Float
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional
 
 from auscult.dictionaries.base import (
     DICTIONARIES,
-    Dictionary,
-    DictionaryParams,
     Objective,
-    SaeLensForm,
 )
+from auscult.dictionaries.by_threshold import ByThreshold, ThresholdParams
 from auscult.dictionaries.linear import (
     BIAS,
     DECODER,
     ENCODER,
-    LinearCoder,
-    row_norms,
     squared_error,
 )
-from auscult.dictionaries.selection import RunningThreshold, auxiliary_term
 
 
 @DICTIONARIES.register("temporal")
-class TemporalDictionary(Dictionary):
+class TemporalDictionary(ByThreshold):
     """T-SAE (Bhalla et al. 2026, "Temporal Sparse Autoencoders"; METHODS 8.1).
 
     ::
@@ -52,11 +46,9 @@ class TemporalDictionary(Dictionary):
 
     reads = "neighbours"
 
-    class Params(DictionaryParams):
+    class Params(ThresholdParams):
         """Settings of a temporal dictionary."""
 
-        k: PositiveInt = 8
-        """Features that are on in a vector, on average over a batch."""
         slow_share: float = Field(0.2, gt=0.0, lt=1.0)
         """Share of the features that are slow, the first ones; at least one."""
         contrast_weight: NonNegativeFloat = 1.0
@@ -65,16 +57,6 @@ class TemporalDictionary(Dictionary):
         """What cosines are divided by; at 1 the contrast hardly decides on planted features."""
         n_contrast: PositiveInt = 1024
         """Vectors of a batch that are told from one another; their square is computed."""
-        aux_weight: NonNegativeFloat = 1 / 32
-        """Weight of the auxiliary loss of dead features; 0 switches it off."""
-        threshold_memory: float = Field(0.999, ge=0.0, lt=1.0)
-        """Weight of the past in the running average of the threshold."""
-
-        @model_validator(mode="after")
-        def _fits(self) -> "TemporalDictionary.Params":
-            if self.k > self.n_features:
-                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
-            return self
 
         @property
         def n_slow(self) -> int:
@@ -82,28 +64,6 @@ class TemporalDictionary(Dictionary):
             return max(1, round(self.slow_share * self.n_features))
 
     params: Params
-
-    def __init__(self, params: Params, d_in: int) -> None:
-        super().__init__(params, d_in)
-        self.linear = LinearCoder(d_in, self.n_features)
-        self.running = RunningThreshold(params.threshold_memory)
-
-    def initialise(self, rng: np.random.Generator) -> None:
-        """Random unit atoms, the encoder their copy."""
-        self.linear.initialise(rng)
-
-    @property
-    def atoms(self) -> Float[Tensor, "n_features d_in"]:
-        """Rows of the decoder, at unit length; the slow features first."""
-        return self.linear.decoder / row_norms(self.linear.decoder)
-
-    def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
-        """``z`` by the threshold, so that no vector depends on others."""
-        return self.running.above(self.linear.pre_activations(vectors))
-
-    def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
-        """``v̂``."""
-        return self.linear.reconstruct(acts)
 
     def objective(
         self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
@@ -125,7 +85,7 @@ class TemporalDictionary(Dictionary):
             alike = contrast(acts[:some, slow], after[:, slow], params.temperature)
             terms["contrast"] = params.contrast_weight * alike
         residual = (vectors - estimate).detach()
-        terms |= auxiliary_term(linear, vectors, residual, self.dead, params.aux_weight)
+        terms |= self.auxiliary(vectors, residual)
         fired = (acts.detach() > 0).sum(0, dtype=vectors.dtype)
         return Objective(terms, fired, self.running.notes)
 
@@ -135,20 +95,6 @@ class TemporalDictionary(Dictionary):
         terms = {"mse_slow": every, "mse": every}
         terms |= {"contrast": ENCODER | BIAS} if self.params.contrast_weight > 0 else {}
         return terms | ({"aux": every} if self.params.aux_weight > 0 else {})
-
-    def before_step(self) -> None:
-        """Remove the gradient along the rows."""
-        self.linear.remove_parallel_gradient()
-
-    def after_step(self) -> None:
-        """Keep the rows at unit length, and let the threshold follow."""
-        self.linear.normalise_rows()
-        self.running.follow()
-
-    def saelens(self) -> SaeLensForm:
-        """SAELens' ``jumprelu`` architecture with one threshold for all."""
-        threshold = self.running.threshold.expand(self.n_features)
-        return self.linear.saelens("jumprelu", {}, threshold=threshold)
 
 
 def contrast(

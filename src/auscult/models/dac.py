@@ -11,11 +11,10 @@ from auscult.core.config import Config
 from auscult.core.errors import ConfigError
 from auscult.core.timebase import TimeBase
 from auscult.models.base import MODELS, AudioModel, Codec, Method, Side, Tap, Weights
-from auscult.models.hub import fresh, load_pretrained, read_config, transformers_module
+from auscult.models.hub import transformers_codec
 from auscult.models.initial import fill_codebooks
 from auscult.models.residual_stacks import StackTimes, Times, level_stages, stage_taps
 from auscult.models.stimulus import harmonic_noise
-from auscult.models.weights import shuffle_weights
 
 _PUBLISHED: dict[str, dict[str, Any]] = {
     "descript/dac_16khz": {
@@ -87,19 +86,10 @@ class Dac(AudioModel):
             ConfigError: Changes of the configuration that do not go with the weights, or are
                 unknown.
         """
-        transformers = transformers_module("dac")
+        asked = params.checkpoint, params.config
+        module = transformers_codec("Dac", *asked, _PUBLISHED, weights, seed)
         if weights == "random":
-            config = read_config(
-                transformers.DacConfig, params.checkpoint, _PUBLISHED, params.config
-            )
-            module = fresh(transformers.DacModel, config, seed)
-            level_stages(module, 1, int(config.sampling_rate), seed)
-        elif params.config:
-            raise ConfigError('model.config changes the architecture: it needs weights = "random"')
-        else:
-            module = load_pretrained(transformers.DacModel, params.checkpoint)
-        if weights == "shuffled":
-            shuffle_weights(module, seed)
+            level_stages(module, 1, int(module.config.sampling_rate), seed)
         model = cls(module, params.checkpoint, params.n_levels, weights)
         if weights != "trained":
             model._enliven(seed)

@@ -7,12 +7,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auscult.core.config import Config
-from auscult.core.errors import ConfigError
 from auscult.core.timebase import TimeBase
 from auscult.models.base import MODELS, AudioModel, Side, Tap, Weights
-from auscult.models.hub import fresh, load_pretrained, read_config, transformers_module
+from auscult.models.hub import transformers_codec
 from auscult.models.seanet import Seanet
-from auscult.models.weights import shuffle_weights
 
 _PUBLISHED: dict[str, dict[str, Any]] = {
     "facebook/encodec_24khz": {},
@@ -74,19 +72,8 @@ class Encodec(AudioModel):
             ConfigError: Changes of the configuration that do not go with the weights, or are
                 unknown.
         """
-        transformers = transformers_module("encodec")
-        if weights == "random":
-            published = _PUBLISHED
-            config = read_config(
-                transformers.EncodecConfig, params.checkpoint, published, params.config
-            )
-            module = fresh(transformers.EncodecModel, config, seed)
-        elif params.config:
-            raise ConfigError('model.config changes the architecture: it needs weights = "random"')
-        else:
-            module = load_pretrained(transformers.EncodecModel, params.checkpoint)
-        if weights == "shuffled":
-            shuffle_weights(module, seed)
+        asked = params.checkpoint, params.config
+        module = transformers_codec("Encodec", *asked, _PUBLISHED, weights, seed)
         seanet = Seanet(module, params.bandwidth_kbps)
         if weights != "trained":
             seanet.fill(seed)

@@ -13,8 +13,9 @@ import torch
 
 from auscult.core.errors import CheckpointError, ConfigError, MissingExtraError
 from auscult.core.rng import seed_of
+from auscult.models.base import Weights
 from auscult.models.initial import redraw_weights
-from auscult.models.weights import refuse_keys
+from auscult.models.weights import refuse_keys, shuffle_weights
 
 
 def transformers_module(feature: str) -> ModuleType:
@@ -44,6 +45,43 @@ def load_pretrained(cls: Any, checkpoint: str, **where: str) -> Any:
     model, missing, unexpected = _load(cls, checkpoint, **where)
     refuse_keys(checkpoint, missing, unexpected)
     return model.eval()
+
+
+def transformers_codec(
+    family: str,
+    checkpoint: str,
+    overrides: Mapping[str, Any],
+    published: Mapping[str, Mapping[str, Any]],
+    weights: Weights,
+    seed: int,
+) -> Any:
+    """A codec of transformers: loaded, loaded and shuffled, or drawn from a configuration alone.
+
+    Args:
+        family: What the names of its classes begin with, such as ``Dac``.
+        checkpoint: A hub name or a local folder.
+        overrides: Changes of the configuration, for random weights only.
+        published: What :func:`read_config` is to know without a network.
+        weights: Which.
+        seed: Of what is drawn or shuffled.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        CheckpointError: The checkpoint cannot be loaded or does not fit.
+        ConfigError: Changes of the configuration that do not go with the weights, or are unknown.
+    """
+    transformers = transformers_module(family.lower())
+    network = getattr(transformers, f"{family}Model")
+    if weights == "random":
+        configuration = getattr(transformers, f"{family}Config")
+        config = read_config(configuration, checkpoint, published, overrides)
+        return fresh(network, config, seed)
+    if overrides:
+        raise ConfigError('model.config changes the architecture: it needs weights = "random"')
+    module = load_pretrained(network, checkpoint)
+    if weights == "shuffled":
+        shuffle_weights(module, seed)
+    return module
 
 
 def load_part(cls: Any, checkpoint: str, part: str) -> Any:

@@ -14,12 +14,11 @@ from auscult.core.errors import ConfigError
 from auscult.core.rng import seed_of
 from auscult.core.timebase import TimeBase
 from auscult.models.base import MODELS, AudioModel, Codec, Method, Side, Tap, Weights
-from auscult.models.hub import fresh, load_pretrained, read_config, transformers_module
+from auscult.models.hub import transformers_codec
 from auscult.models.initial import fill_codebooks
 from auscult.models.seanet_stacks import Times, after_layer, stack_taps, walk_stack
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.transformer_roles import Block, block_taps, find_blocks
-from auscult.models.weights import shuffle_weights
 
 _PUBLISHED: dict[str, dict[str, Any]] = {"kyutai/mimi": {}}
 _SEMANTIC = "quantizer.semantic_residual_vector_quantizer"
@@ -94,18 +93,8 @@ class Mimi(AudioModel):
             ConfigError: Changes of the configuration that do not go with the weights, or are
                 unknown.
         """
-        transformers = transformers_module("mimi")
-        if weights == "random":
-            config = read_config(
-                transformers.MimiConfig, params.checkpoint, _PUBLISHED, params.config
-            )
-            module = fresh(transformers.MimiModel, config, seed)
-        elif params.config:
-            raise ConfigError('model.config changes the architecture: it needs weights = "random"')
-        else:
-            module = load_pretrained(transformers.MimiModel, params.checkpoint)
-        if weights == "shuffled":
-            shuffle_weights(module, seed)
+        asked = params.checkpoint, params.config
+        module = transformers_codec("Mimi", *asked, _PUBLISHED, weights, seed)
         if weights != "trained":
             _fill(module, seed)
         return cls(module, params.checkpoint, params.n_levels, weights)
