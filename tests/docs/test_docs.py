@@ -140,6 +140,20 @@ def test_links_between_pages_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_every_id_of_a_method_that_is_cited_has_a_row():
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/reference/methods.md").read_text(), re.M)
+    known = {one.strip("§ ") for row in rows for one in row.split(",")}
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.toml"), *PAGES]
+    cited = {
+        one: path.name
+        for path in files
+        for words in re.findall(r"METHODS ([^)\n]+)", path.read_text())
+        for one in re.findall(r"[A-D]-\d+", words) + re.findall(r"^§?(\d+(?:\.\d+)?)", words)
+    }
+    assert len(cited) > 40
+    assert not {one: where for one, where in cited.items() if one not in known}
+
+
 @pytest.mark.slow
 def test_the_site_builds_strictly(tmp_path: Path):
     if shutil.which("mkdocs") is None and not (Path(sys.executable).parent / "mkdocs").exists():
