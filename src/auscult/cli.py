@@ -27,10 +27,11 @@ Assignments = Annotated[
 ]
 
 
-def _print_version(asked: bool) -> None:
+def _print_version(asked: bool) -> bool:
     if asked:
         typer.echo(f"auscult {version('auscult')}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

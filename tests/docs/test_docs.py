@@ -141,7 +141,9 @@ def test_links_between_pages_lead_somewhere():
 
 
 def test_every_id_of_a_method_that_is_cited_has_a_row():
-    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/reference/methods.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| ([^|]+) \|", (ROOT / "docs/reference/methods.md").read_text(), re.MULTILINE
+    )
     known = {one.strip("§ ") for row in rows for one in row.split(",")}
     files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.toml"), *PAGES]
     cited = {

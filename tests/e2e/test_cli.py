@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,8 @@ def test_help_is_shown_whole(words, text, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TERMINAL_WIDTH", "400")
     said = CliRunner().invoke(app, [*words, "--help"]).output
     assert " ".join(text.split()) in " ".join(said.split())
+
+
+def test_it_says_its_version_without_a_command():
+    said = CliRunner().invoke(app, ["--version"])
+    assert (said.exit_code, said.output) == (0, f"auscult {version('auscult')}\n")
