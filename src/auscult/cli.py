@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from auscult.cli_hub import bundle, pull, push
+from auscult.cli_terminal import Bars, print_registry, print_table, visible
 from auscult.core.errors import AuscultError, UserError, suggestion
 
 app = typer.Typer(
@@ -90,7 +91,7 @@ def models() -> None:
     """List the model families."""
     from auscult.models.base import MODELS
 
-    _print_registry(MODELS)
+    print_registry(MODELS)
 
 
 @app.command(name="list")
@@ -113,7 +114,7 @@ def list_(
     }
     if kind not in kinds:
         raise UserError(f"there is nothing called {kind!r} to list{suggestion(kind, kinds)}")
-    _print_registry(kinds[kind])
+    print_registry(kinds[kind])
 
 
 @app.command()
@@ -150,7 +151,7 @@ def taps(
         "hears",
         "time base verified",
     )
-    _print_table(headings, [row.cells() for row in rows])
+    print_table(headings, [row.cells() for row in rows])
 
 
 @app.command()
@@ -168,7 +169,7 @@ def run(
     from auscult.experiment.run import run as carry_out
 
     folder = out or Path("runs") / spec.stem
-    with _Bars() as bars:
+    with Bars() as bars:
         finished = carry_out(spec, folder, assignments=assignments or [], progress=bars)
         if report:
             _render(finished.folder, bars)
@@ -183,7 +184,7 @@ def run(
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
     """Render the report of a finished run again."""
-    with _Bars() as bars:
+    with Bars() as bars:
         index = _render(folder, bars)
     typer.echo(f"Report: {index.resolve()}")
 
@@ -203,9 +204,9 @@ def claims(
     if as_json:
         typer.echo(json.dumps(ledger.to_json(), indent=1))
         return
-    _print_table(words.COLUMNS, words.rows(ledger, every), most_width=100)
+    print_table(words.COLUMNS, words.rows(ledger, every), most_width=100)
     for line in (words.summary(ledger), *words.reasons(ledger)):
-        typer.echo(_visible(line))
+        typer.echo(visible(line))
 
 
 @app.command()
@@ -237,10 +238,10 @@ def compare(
         return
     differing = settings_grid(found)
     if differing is not None:
-        _print_table(differing.columns, differing.rows, most_width=160)
-    _print_table(columns(found), rows_as_text(found, clear), most_width=200)
+        print_table(differing.columns, differing.rows, most_width=160)
+    print_table(columns(found), rows_as_text(found, clear), most_width=200)
     for trouble in found.troubles:
-        typer.echo(f"damaged: {_visible(trouble)}", err=True)
+        typer.echo(f"damaged: {visible(trouble)}", err=True)
     typer.echo(f"Page: {page.resolve()}")
 
 
@@ -278,7 +279,7 @@ def steer(
 
     span = {"start_s": start, "stop_s": stop, "fade_s": fade}
     moved = steer_file(vector, sound, out, strength, span, requantise, model)
-    _print_table(HEADINGS, [one.cells() for one in moved])
+    print_table(HEADINGS, [one.cells() for one in moved])
     typer.echo(out)
 
 
@@ -298,56 +299,7 @@ for _word in (push, pull, bundle):
     app.command()(_word)
 
 
-class _Bars:
-    """Progress bars with time left on a terminal; one line a stage elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        self._console = Console(stderr=True)
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._open: list[tuple[str, Any]] = []
-
-    def __enter__(self) -> "_Bars":
-        self._bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.stop()
-
-    def begin(self, stage: str) -> None:
-        """A stage begins, possibly within another."""
-        self._open.append((stage, self._bars.add_task(stage, total=1.0)))
-
-    def advance(self, share: float) -> None:
-        """So much of it is done."""
-        self._bars.update(self._open[-1][1], completed=share)
-
-    def end(self, reused: bool) -> None:
-        """It is finished."""
-        stage, task = self._open.pop()
-        self._bars.update(task, completed=1.0)
-        if not self._console.is_terminal:
-            typer.echo(f"{'found' if reused else 'done '}  {stage}", err=True)
-
-
-def _render(folder: Path, bars: _Bars) -> Path:
+def _render(folder: Path, bars: Bars) -> Path:
     from auscult.report.render import render
 
     bars.begin("render the report")
@@ -356,35 +308,12 @@ def _render(folder: Path, bars: _Bars) -> Path:
     return index
 
 
-def _print_registry(registry: Any) -> None:
-    rows = [
-        (name, (registry.get(name).__doc__ or "").strip().split("\n")[0])
-        for name in registry.names()
-    ]
-    _print_table((registry.kind, "what it is"), rows)
-
-
-def _print_table(headings: tuple[str, ...], rows: Any, most_width: int = 200) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*headings, box=box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*(Text(_visible(str(cell))) for cell in row))
-    console = Console()
-    # In a pipe there is no width to fit: a table that programs may read is not folded there.
-    width = console.width if console.is_terminal else most_width
-    Console(width=width).print(table)
-
-
 def main(words: list[str] | None = None, stop: Callable[[int], Any] = sys.exit) -> None:
     """Run the command line: 0 done, 1 a bug, 2 the user's turn, 130 interrupted."""
     try:
         code = app(words, standalone_mode=False)
     except UserError as error:
-        typer.echo(f"auscult: {_visible(str(error))}", err=True)
+        typer.echo(f"auscult: {visible(str(error))}", err=True)
         code = 2
     except AuscultError:
         raise
@@ -404,13 +333,6 @@ def main(words: list[str] | None = None, stop: Callable[[int], Any] = sys.exit) 
         show()
         code = getattr(error, "exit_code", 2)
     stop(code if isinstance(code, int) else 0)
-
-
-def _visible(text: str) -> str:
-    """Names of files and labels may hold terminal escapes: show them, do not obey them."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
-    )
 
 
 if __name__ == "__main__":
