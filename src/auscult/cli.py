@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_INTERRUPTED = 130
+
 Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="A.B=VALUE", help="Change a setting; may be repeated."),
@@ -320,11 +322,7 @@ def main(words: list[str] | None = None, stop: Callable[[int], Any] = sys.exit) 
     except typer.Exit as leaving:
         code = leaving.exit_code
     except KeyboardInterrupt:
-        typer.echo(
-            "\nInterrupted. What was finished is kept: the same command goes on from there.",
-            err=True,
-        )
-        code = 130
+        code = _INTERRUPTED
     except Exception as error:
         # Typer raises its own parsing errors only when it does not run standalone.
         show = getattr(error, "show", None)
@@ -332,6 +330,11 @@ def main(words: list[str] | None = None, stop: Callable[[int], Any] = sys.exit) 
             raise
         show()
         code = getattr(error, "exit_code", 2)
+    if code == _INTERRUPTED:  # Typer makes this exit code of a Ctrl-C by itself, without a word
+        typer.echo(
+            "\nInterrupted. What was finished is kept: the same command goes on from there.",
+            err=True,
+        )
     stop(code if isinstance(code, int) else 0)
 
 

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-from auscult.cli import app
+from auscult.cli import app, main
 from tests.e2e.conftest import tiny_spec
 from tests.e2e.test_run import as_toml
 
@@ -119,3 +119,14 @@ def test_help_is_shown_whole(words, text, monkeypatch: pytest.MonkeyPatch):
 def test_it_says_its_version_without_a_command():
     said = CliRunner().invoke(app, ["--version"])
     assert (said.exit_code, said.output) == (0, f"auscult {version('auscult')}\n")
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(monkeypatch, capsys):
+    def interrupted(*words, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("auscult.experiment.run.run", interrupted)
+    codes = []
+    main(["run", "some.toml"], stop=codes.append)
+    assert codes == [130]
+    assert "the same command goes on from there" in capsys.readouterr().err

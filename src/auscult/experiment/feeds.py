@@ -7,7 +7,6 @@ from typing import Any
 from auscult.analyses.base import Condition, ControlWeights
 from auscult.core.errors import ConfigError, OtherFramesError, UnknownNameError
 from auscult.core.timebase import TimeBase
-from auscult.dictionaries.base import Provenance
 from auscult.dictionaries.joined import JoinedSource
 from auscult.experiment.spec import DictionarySpec
 from auscult.store.reader import ActivationStore
@@ -144,12 +143,6 @@ def conditions(entries: Sequence[DictionarySpec]) -> list[Condition]:
     """What must be recorded beside the base condition for crosscoders over several weights."""
     wanted = [own for entry in entries for own in entry.weights if own != "trained"]
     return [Condition(weights=own) for own in dict.fromkeys(wanted)]
-
-
-def with_provenance(provenance: Provenance, feed: Feed) -> dict[str, Any]:
-    """Fields of the provenance that a feed decides."""
-    del provenance
-    return dict(feed.provenance)
 
 
 def in_words(entry: DictionarySpec, tap: str) -> str:

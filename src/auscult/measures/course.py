@@ -1,6 +1,6 @@
 """The course of a generation: what is read of its states, its clean estimates, and their sound."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -103,10 +103,3 @@ class Log:
         """Keep what was read of some prompts at a step, or at all of them."""
         for name, p in read.items():
             self.p[name][rows, step] = p
-
-
-def by_concept(
-    p: Mapping[str, np.ndarray], measure: Callable[[np.ndarray], np.ndarray]
-) -> ByConcept:
-    """Apply a measure to each concept's distributions."""
-    return {name: measure(one) for name, one in p.items()}

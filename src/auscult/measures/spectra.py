@@ -8,9 +8,6 @@ from jaxtyping import Float, Int
 RECTANGLE_3DB = 0.886
 """Width at -3 dB of a rectangular window of K samples, in units of f_s / K (METHODS A-2)."""
 
-RECTANGLE_NULL = 2.0
-"""Width between the first nulls of a rectangular window of K samples, in units of f_s / K."""
-
 GABOR_LIMIT = 1 / (4 * np.pi)
 """Least product of spread in time and spread in frequency."""
 

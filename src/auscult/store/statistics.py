@@ -43,11 +43,6 @@ class Statistics:
         return None if self.covariance is None else self.covariance + np.outer(self.mean, self.mean)
 
     @property
-    def total_variance(self) -> float:
-        """The mean of ‖x - mean‖²: what FVU divides by."""
-        return float(self.variance.sum())
-
-    @property
     def rms(self) -> float:
         """Root mean square of one entry: the mean of ‖x‖² is ``d_in * rms ** 2``."""
         return float(np.sqrt((self.variance + self.mean**2).mean()))
