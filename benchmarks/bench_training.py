@@ -33,8 +33,9 @@ _RELU = {"kind": "relu", "lr": 1e-3}
 _TOPK = {"kind": "topk", "k": 32, "lr": 1e-3}
 
 WORKLOADS = {
-    "w1": _RELU | {"d": 32, "m": 128, "l1": 0.5, "rank": 7, "steps": (300, 600), "goal": 3.3},
-    "w2a": _RELU | {"d": 128, "m": 512, "l1": 2.0, "steps": (100, 250), "goal": 5.0},
+    "w1": _RELU
+    | {"d": 32, "m": 128, "l1": 0.5, "rank": 7, "steps": (300, 600), "turn": 50, "goal": 3.3},
+    "w2a": _RELU | {"d": 128, "m": 512, "l1": 2.0, "steps": (100, 250), "turn": 20, "goal": 5.0},
     "w2b": _RELU | {"d": 128, "m": 4096, "l1": 2.0, "steps": (20, 30), "goal": 8.2},
     "w2c": _RELU | {"d": 128, "m": 32768, "l1": 2.0, "steps": (3, 3)},
     "q3": _TOPK | {"d": 256, "m": 2048, "steps": (30, 60), "goal": 3.6},
@@ -42,7 +43,8 @@ WORKLOADS = {
     "w3": _TOPK | {"d": 768, "m": 24576, "lr": 3e-4, "steps": (3, 3), "goal": 4.3},
 }
 """What they stand for: a first convolution; codec latents; a transformer's width, and the same kind
-small enough to train to a quality. ``steps``: quick, and with ``--full``; ``goal``: times the best
+small enough to train to a quality. ``steps``: quick, and with ``--full``; ``turn``: steps in a row,
+where 10 are over before the threads of the one before have come to rest; ``goal``: times the best
 peer, as a prototype reached it on a processor with AMX."""
 
 QUICK = ("w1", "w2a", "q3")
@@ -280,7 +282,6 @@ def main():
     parser.add_argument("--full", action="store_true", help="every workload, longer trainings")
     parser.add_argument("--only", help="workloads by name, with commas between")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--turn", type=int, default=10, help="steps in a turn, at most")
     parser.add_argument("--peers", type=Path, default=os.environ.get("AUSCULT_PEERS"))
     settings = parser.parse_args()
     folder = Path(settings.peers or Path.home() / ".cache" / "auscult-peers")
@@ -296,7 +297,7 @@ def main():
         asked = WORKLOADS[name] | {"threads": settings.threads, "bf16": "auto"}
         asked["judge"] = name not in UNJUDGED
         asked["steps"] = asked["steps"][settings.full]
-        asked["turn"] = max(1, min(settings.turn, asked["steps"] // 4))
+        asked["turn"] = max(1, min(asked.get("turn", 10), asked["steps"] // 4))
         peaks = [peak_gflops(dtype) for dtype in (torch.float32, torch.bfloat16)]
         print(f"{name}: d {asked['d']}, {asked['m']} features, {asked['kind']}, {asked['steps']} steps; "
               f"peak {peaks[0]:.0f} GFLOP/s float32, {peaks[1]:.0f} bfloat16", flush=True)  # fmt: skip

@@ -11,6 +11,7 @@ from auscult.dictionaries.linear import read_bf16
 from auscult.dictionaries.products import (
     affine_product,
     counted,
+    laid_out,
     reads_bf16,
     switch_off,
     switch_type,
@@ -92,10 +93,11 @@ def test_gradients_by_hand_are_those_of_autograd(section, density, n):
     ],
     ids=str,
 )
-def test_in_bfloat16_a_gradient_is_off_by_rounding_only(section):
+@pytest.mark.parametrize("n", [5000, 9000], ids=["one piece", "two pieces"])
+def test_in_bfloat16_a_gradient_is_off_by_rounding_only(section, n):
     dictionary = built(dtype=torch.float32, **section)
     dictionary.linear.bf16 = True
-    slow, wanted, fast, found = both_ways(dictionary, 9000)  # two pieces
+    slow, wanted, fast, found = both_ways(dictionary, n)
     for name, term in slow.terms.items():
         assert fast.terms[name].dtype == torch.float32
         assert_close(fast.terms[name], term.detach(), rtol=2e-3, atol=0)
@@ -147,7 +149,9 @@ def test_float64_never_reads_bfloat16():
 
 class TestLargest:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-    @pytest.mark.parametrize(("n_features", "k"), [(9, 9), (250, 3), (2051, 32), (700, 300)])
+    @pytest.mark.parametrize(
+        ("n_features", "k"), [(9, 9), (250, 3), (2051, 32), (700, 300), (70_000, 8_000)]
+    )
     def test_they_are_those_of_torch(self, n_features, k, dtype):
         torch.manual_seed(0)
         ranked = torch.randn(20, n_features).to(dtype)
@@ -210,6 +214,16 @@ class TestProducts:
         wanted = wanted.relu() if rectified else wanted
         close = {torch.bfloat16: 2e-2, torch.float32: 1e-6, torch.float64: 1e-14}[dtype]
         assert_close(found.double(), wanted, rtol=close, atol=close)
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("n", [64, 9])
+    def test_weights_laid_out_for_some_rows_multiply_as_before(self, dtype, n):
+        torch.manual_seed(0)
+        x, weights, bias = (torch.randn(*shape).to(dtype) for shape in ((n, 24), (50, 24), (50,)))
+        found = affine_product(x, laid_out(weights, 64), bias, rectified=True)
+        wanted = affine_product(x, weights, bias, rectified=True)
+        close = {torch.bfloat16: 1e-2, torch.float32: 1e-6, torch.float64: 0.0}[dtype]
+        assert_close(found, wanted, rtol=close, atol=close)
 
     @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
     def test_integers_switch_as_comparisons_do(self, dtype):

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -96,6 +97,25 @@ def test_equal_arrays_are_equal_bytes_whatever_their_order(tmp_path):
     write_arrays(tmp_path / "2", {"b": b, "a": np.asfortranarray(a)})
     assert digest_of_file(tmp_path / "1") == digest_of_file(tmp_path / "2")
     np.testing.assert_array_equal(read_arrays(tmp_path / "2")["a"], a)
+
+
+def test_arrays_are_written_from_where_they_lie(tmp_path):
+    arrays = {name: np.full(2_000_000, 1.5, np.float32) for name in "ab"}
+    tracemalloc.start()
+    try:
+        write_arrays(tmp_path / "all.safetensors", arrays)
+        _, highest = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert highest < arrays["a"].nbytes / 4
+    assert all((read_arrays(tmp_path / "all.safetensors")[name] == 1.5).all() for name in "ab")
+
+
+def test_where_nothing_can_be_written_nothing_is_left(tmp_path):
+    (tmp_path / "all.safetensors").mkdir()
+    with pytest.raises(OSError, match=r"all\.safetensors"):
+        write_arrays(tmp_path / "all.safetensors", {"a": np.zeros(3)})
+    assert [path.name for path in tmp_path.iterdir()] == ["all.safetensors"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"not safetensors at all", b"\xff" * 64])

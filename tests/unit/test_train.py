@@ -213,7 +213,7 @@ class TestTrouble:
         values = SOURCE.rows(np.arange(100))
         values[50, 3] = np.nan
         dictionary = built()
-        with pytest.raises(UserError, match="not finite"):
+        with pytest.raises(UserError, match="the vectors hold values that are not finite"):
             train([TrainingJob(dictionary, "a")], ArraySource(values), SHORT, tmp_path)
 
     def test_two_of_one_name_are_refused(self, tmp_path):

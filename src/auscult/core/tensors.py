@@ -2,29 +2,36 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file, save_file
 
 from auscult.core.errors import StoreError
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that it either exists whole or not at all (write aside, fsync, rename)."""
+@contextmanager
+def _written_aside(path: Path) -> Iterator[Path]:
+    """Where to write what is to exist whole at ``path``, or not at all: then fsync and rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
+        yield aside
+        with aside.open("rb+") as file:
             os.fsync(file.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that it either exists whole or not at all."""
+    with _written_aside(path) as aside:
+        aside.write_bytes(data)
 
 
 def write_json(path: Path, data: object) -> None:
@@ -48,10 +55,18 @@ def read_json(path: Path) -> Any:
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write named arrays as safetensors.
 
-    Keys in sorted order so that equal data are equal bytes.
+    Keys in sorted order so that equal data are equal bytes. Written from where they lie: bytes of
+    a checkpoint made first would take as much memory again as a training does.
+
+    Raises:
+        OSError: There is no room, or no right to write.
     """
     contiguous = {name: np.asarray(arrays[name], order="C") for name in sorted(arrays)}
-    write_bytes(path, save(contiguous))
+    with _written_aside(path) as aside:
+        try:
+            save_file(contiguous, aside)
+        except SafetensorError as error:
+            raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -5,7 +5,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from auscult.dictionaries.dense_step import DenseStep
-from auscult.dictionaries.linear import LinearCoder, pieces
+from auscult.dictionaries.linear import LinearCoder
 from auscult.dictionaries.products import counted, switch_off, switch_type, switches
 from auscult.dictionaries.sparse_acts import SparseActs, entries_at, places_above
 
@@ -34,7 +34,6 @@ class DenseRelu:
             unit: Of prices; 0 where nothing has a price.
         """
         self._step = DenseStep(linear, centred, goal, unit or 1.0 / len(centred))
-        self._pieces = list(pieces(len(centred), len(prices)))
         self._prices = prices.to(self._step.dtype)
 
     def _begin(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -45,7 +44,7 @@ class DenseRelu:
 
     def look(self) -> float:
         """The share of activations that are on among the first vectors."""
-        self._first = self._begin(*self._pieces[0])
+        self._first = self._begin(*self._step.pieces[0])
         self._fired = counted(self._first[1])
         return float(self._fired.sum()) / max(1, self._first[0].numel())
 
@@ -53,7 +52,7 @@ class DenseRelu:
         """The activations that are on."""
         places, values = [], []
         n, n_features, wide = self._step.n, self._step.n_features, self._step.centred.dtype
-        for start, stop in self._pieces:
+        for start, stop in self._step.pieces:
             acts, _ = self._first if start == 0 else self._begin(start, stop)
             found = places_above(acts, 0.0)
             places.append(found + start * n_features)
@@ -70,12 +69,15 @@ class DenseRelu:
         """
         step = self._step
         totals = step.scratch("totals", step.n_features, dtype=step.centred.dtype).zero_()
-        for start, stop in self._pieces:
-            acts, on = self._first if start == 0 else self._begin(start, stop)
+        acts, on = self._first
+        del self._first
+        for start, stop in step.pieces:
             if start:
+                acts, on = self._begin(start, stop)
                 self._fired += counted(on)
             totals += acts.sum(0)
             into_acts = step.decoded(start, stop, acts, self._prices)
             switch_off(into_acts, on)
             step.learn(start, stop, into_acts)
+            del acts, into_acts  # the next piece gets their memory, which is near the processor
         return step.finish(), totals, self._fired

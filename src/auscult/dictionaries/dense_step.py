@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auscult.dictionaries.linear import LinearCoder, gradient_of
-from auscult.dictionaries.products import affine_product
+from auscult.dictionaries.linear import LinearCoder, gradient_of, pieces
+from auscult.dictionaries.products import affine_product, laid_out
 
 
 class DenseStep:
@@ -17,6 +17,7 @@ class DenseStep:
 
     Attributes:
         dtype: Of the operands of large products, and of what they give.
+        pieces: First and last of the vectors that are to be taken at a time, in order.
     """
 
     def __init__(
@@ -39,9 +40,14 @@ class DenseStep:
         self.n_features = len(linear.encoder_bias)
         self.dtype = linear.operands(centred)
         self._x = linear.lowered("centred", centred, self.dtype)
-        self._encoder = linear.lowered("encoder", linear.encoder.detach(), self.dtype)
+        self.pieces = list(pieces(self.n, self.n_features))
+        encoder = linear.lowered("encoder", linear.encoder.detach(), self.dtype)
+        self._encoder = self._laid_out(encoder)
         self._encoder_bias = linear.encoder_bias.detach().to(self.dtype)
         self._decoder: Tensor | None = None
+
+    def _laid_out(self, weights: Tensor) -> Tensor:
+        return laid_out(weights, self.pieces[0][1]) if len(self.pieces) > 1 else weights
 
     def scratch(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """A tensor that is overwritten at the next step, or when asked for again."""
@@ -58,8 +64,8 @@ class DenseStep:
         """What is needed from the first decoding on."""
         held, wide = self.linear.decoder.detach(), self.centred.dtype
         # Into an activation: the residual times this.
-        self._scaled = self.scratch("decoder in units", *held.shape)
-        torch.mul(held, 2.0 / (self.n * self.unit), out=self._scaled)
+        scaled = self.scratch("decoder in units", *held.shape)
+        self._scaled = self._laid_out(torch.mul(held, 2.0 / (self.n * self.unit), out=scaled))
         self._residual = self.scratch("residual", self.n, self.d_in, dtype=wide)
         shape = (self.d_in, self.n_features)
         self._into_encoder = self.scratch("into encoder", *shape, dtype=wide)
@@ -109,10 +115,11 @@ class DenseStep:
     def finish(self) -> Float[Tensor, ""]:
         """Fill ``.grad`` of all parameters and give the squared error."""
         linear, share = self.linear, 2.0 / self.n
+        # Torch turns in blocks when it copies, and entry by entry when it multiplies.
         if linear.frozen != "encoder":
-            torch.mul(self._into_encoder.T, self.unit, out=gradient_of(linear.encoder))
+            gradient_of(linear.encoder).copy_(self._into_encoder.T).mul_(self.unit)
         if linear.frozen != "decoder":
-            torch.mul(self._into_decoder.T, share, out=gradient_of(linear.decoder))
+            gradient_of(linear.decoder).copy_(self._into_decoder.T).mul_(share)
         bias = torch.sum(self._residual, 0, out=gradient_of(linear.decoder_bias)).mul_(share)
         into_bias = torch.mul(self._into_bias, self.unit, out=gradient_of(linear.encoder_bias))
         # The decoder's bias acts at both ends: added to the estimate, subtracted from the input.

@@ -104,6 +104,9 @@ class FlatAdam:
 
     def release(self) -> None:
         """Give every parameter memory of its own, without a gradient."""
+        self._moments.clear()
+        self._own.clear()
+        self._flat.grad = None
         for parameter in self.parameters.values():
-            parameter.data = parameter.data.clone()
             parameter.grad = None
+            parameter.data = parameter.data.clone()

@@ -23,7 +23,6 @@ from auscult.dictionaries.linear import (
     ENCODER,
     LinearCoder,
     gradient_of,
-    pieces,
     row_norms,
     squared_error,
 )
@@ -144,7 +143,7 @@ class JumpReluDictionary(Dictionary):
         fired, counts = (torch.zeros(self.n_features, dtype=torch.int64) for _ in "fc")
         fired, counts = fired.to(vectors.device), counts.to(vectors.device)
         pull = torch.zeros_like(thresholds)
-        for start, stop in pieces(n, self.n_features):
+        for start, stop in step.pieces:
             pre = step.encoded(start, stop)
             on, near = (
                 step.scratch(name, *pre.shape, dtype=switch_type(step.dtype))
@@ -162,6 +161,7 @@ class JumpReluDictionary(Dictionary):
             step.learn(start, stop, into_acts)
             fired += counted(on)
             counts += counted(near)
+            del pre, into_acts  # the next piece gets their memory, which is near the processor
         l0 = fired.sum().to(vectors.dtype) / n
         terms = {"mse": step.finish(), "l0": self._price(l0)}
         slopes = thresholds * pull * step.unit + counts * (self._slope_of_price(l0) / n)

@@ -132,7 +132,8 @@ class Learner:
             vectors: The batch, preprocessed, where someone did it already; it has no target then.
 
         Raises:
-            UserError: A term of the loss is not finite; parameters are as they were.
+            UserError: A term of the loss is not finite, maybe because the batch is not; parameters
+                are as they were.
         """
         dictionary = self._dictionary
         rise = min(1.0, (step + 1) / max(1, self._conduct.sparsity_warm_up))
@@ -146,6 +147,7 @@ class Learner:
             torch.stack(list(extras.values())).sum().backward()  # type: ignore[no-untyped-call]
             losses |= {name: float(extra.detach()) for name, extra in extras.items()}
         if not math.isfinite(sum(losses.values())):
+            dictionary.pair(x, target)  # says so where it is for the vectors
             raise UserError(
                 f"the loss of dictionary {self.name!r} is not finite at step {step + 1}"
                 f" ({losses}): train anew with a lower learning rate than {lr:.3g}"

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from auscult.dictionaries.base import SaeLensForm
-from auscult.dictionaries.products import affine_product
+from auscult.dictionaries.products import affine_product, laid_out
 
 ENCODER = frozenset({"linear.encoder", "linear.encoder_bias"})
 DECODER = frozenset({"linear.decoder"})
@@ -173,15 +173,15 @@ class LinearCoder(nn.Module):
     def pre_in_pieces(
         self, centred: Float[Tensor, "n d_in"]
     ) -> Iterator[tuple[int, Float[Tensor, "m n_features"]]]:
-        """``p`` of some vectors at a time and the first one's number; each overwrites the last."""
+        """``p`` of some vectors at a time, and the first one's number."""
         dtype, n_features = self.operands(centred), len(self.encoder_bias)
         x = self.lowered("centred", centred, dtype)
         encoder = self.lowered("encoder", self.encoder, dtype)
         bias = self.encoder_bias.to(dtype)
         for start, stop in pieces(len(centred), n_features):
-            shape = (stop - start, n_features)
-            pre = self.scratch("pre", centred, *shape, dtype=dtype)
-            yield start, torch.addmm(bias, x[start:stop], encoder.T, out=pre)
+            if start == 0 and stop < len(centred):
+                encoder = laid_out(encoder, stop)
+            yield start, affine_product(x[start:stop], encoder, bias)
 
     @torch.no_grad()
     def remove_parallel_gradient(self) -> None:

@@ -64,8 +64,10 @@ class Preprocessing(nn.Module):
 
     def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d"]:
         """Shift and scale."""
-        vectors = (x - self.mean).mul_(self.scale)
-        return vectors if self.span is None else vectors @ self.span.T
+        if self.span is None:
+            return (x - self.mean).mul_(self.scale)
+        turn = (self.span * self.scale).T
+        return x @ turn - self.mean @ turn
 
     def of_array(self, x: Float[np.ndarray, "n d_in"]) -> Float[np.ndarray, "n d_in"]:
         """Shift and scale vectors that are not tensors."""

@@ -144,6 +144,7 @@ def top_acts(
         chosen = largest_entries(pre.abs() if signed else pre, k)
         features.append(chosen.flatten())
         values.append(pre.gather(1, chosen).flatten().to(centred.dtype))
+        del pre  # the next piece gets its memory, which is near the processor
     kept = torch.cat(values)
     ends = torch.arange(0, k * len(centred) + 1, k, device=centred.device)
     entries = kept if signed else kept.relu_()
@@ -244,4 +245,5 @@ def _entries_above(
         places.append(above + start * pre.shape[1])
         found = pre.flatten()[above]
         values.append(found.float() if found.dtype == torch.bfloat16 else found)
+        del pre  # the next piece gets its memory, which is near the processor
     return torch.cat(places), torch.cat(values)

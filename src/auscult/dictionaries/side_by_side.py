@@ -56,9 +56,12 @@ class Preprocessed:
         ]
 
     def __call__(self, x: Float[Tensor, "n d_in"]) -> list[Float[Tensor, "n d"]]:
-        """The vectors of each dictionary, not to be overwritten: some are the same tensor."""
+        """The vectors of each dictionary, not to be overwritten: some are the same tensor.
+
+        They are not looked through for values that are not finite: these end in the loss.
+        """
         distinct = {id(first): first for first in self._first}
-        made = {key: first.pair(x, None)[0] for key, first in distinct.items()}
+        made = {key: first.preprocess(x) for key, first in distinct.items()}
         return [made[id(first)] for first in self._first]
 
 

@@ -253,14 +253,12 @@ def _keep_memory() -> None:
 def _batches(
     source: VectorSource, settings: TrainSettings, done: int
 ) -> Generator[Tensor, None, None]:
-    """Batches without end, from the step ``done`` on; each overwrites the one before.
+    """Batches without end, from the step ``done`` on.
 
     A batch that the data cannot fill is left out, unless there is no other.
     """
     size = min(settings.batch, source.n_vectors)
     first_pass, skipped = divmod(done, source.n_vectors // size)
-    # Copied into memory of our own: the last bits of products may depend on how it is aligned.
-    held = torch.empty(size, source.d_in)
     for number in count(first_pass):
         batches = source.vectors(
             size,
@@ -270,7 +268,7 @@ def _batches(
             drop_last=True,
         )
         for values in batches:
-            yield held.copy_(torch.from_numpy(values))
+            yield torch.from_numpy(values)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def in_batches(chunks: Indices, batch: int, skip: int = 0) -> Indices:
     for chunk in chunks:
         skipped = min(skip, len(chunk))
         skip -= skipped
-        joined = np.concatenate([rest, chunk[skipped:]])
+        joined = np.concatenate([rest, chunk[skipped:]]) if len(rest) else chunk[skipped:]
         n_whole = len(joined) // batch * batch
         for start in range(0, n_whole, batch):
             yield joined[start : start + batch]

@@ -14,7 +14,7 @@ from auscult.store.background import prefetched
 from auscult.store.shuffle import BUFFER_BYTES, in_batches, shuffled
 from auscult.store.statistics import Moments, Statistics
 
-GATHER_BYTES = 4 << 20
+GATHER_BYTES = 2 << 20
 """How much is read at once; batches are cut from it, so that small ones cost no more."""
 
 Batches = Iterator[Float32[np.ndarray, "batch d_in"]]
