@@ -104,7 +104,7 @@ class AlignmentAcrossInputs(Analysis):
         return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, the cosine of every archetype, levels of chance, and every number."""
+        """Findings, the cosine of every archetype, levels of chance."""
         pictures = [one for tap in result.facts["taps"] for one in _pictures(result, tap)]
         return page(result, _HOW_TO_READ, [*pictures, *missing_blocks(result)])
 

@@ -114,7 +114,7 @@ class ClassNeurons(Analysis):
         return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, coverage by task and selector, layers, classes, cards, and every number."""
+        """Findings, coverage by task and selector, layers, classes, cards."""
         pictures: list[Block] = []
         if result.facts["reason"]:
             pictures.append(Missing("Class-specific neurons", result.facts["reason"]))

@@ -236,7 +236,8 @@ def _exchange(
             rows["without"].append(_changes(whole, fewer, rate, reader))
         rows["exchanged"].append(_changes(whole, other, rate, reader))
         if level in (0, 1, 3):
-            sounds.append(MadeSound(fewer[0], rate, f"the first {level + 1}"))
+            label = f"the first {level + 1} levels" if level else "the first level alone"
+            sounds.append(MadeSound(fewer[0], rate, label))
         if level in (0, shown - 1):
             label = f"level {level + 1} of another clip"
             sounds.append(MadeSound(other[0], rate, label))
@@ -280,6 +281,13 @@ def _audible(context: Context, n_clips: int) -> list[ClipSound]:
 
 
 _UNITS = {"log-mel distance": "dB", "loudness": "dB", "centroid": "Hz", "SI-SDR": "dB"}
+_HEARD = {
+    "log-mel distance": "log-mel distance from all levels",
+    "loudness": "mean change of loudness, either way",
+    "centroid": "mean change of the centroid, either way",
+    "SI-SDR": "SI-SDR to the sound of all levels; more is nearer",
+}
+"""What each is of, as axes say it."""
 
 
 def _changes(
@@ -342,5 +350,5 @@ def _exchange_pictures(result: Result) -> list[Curve]:
             Series("the whole quantiser", np.array(floor), control=True),
         )
         title = f"What a level carries: {what}"
-        curves.append(Curve(title, x, series, Axis("level"), Axis(f"change of {what}", unit)))
+        curves.append(Curve(title, x, series, Axis("level"), Axis(_HEARD[what], unit)))
     return curves

@@ -110,7 +110,7 @@ class CodeNorm(Analysis):
         return Result((judged.measurement,), {}, facts, (), (judged,))
 
     def view(self, result: Result) -> list[Block]:
-        """The answer, added distance over strength, and every number."""
+        """The answer, added distance over strength."""
         return page(result, _HOW_TO_READ, _pictures(result))
 
 
@@ -285,14 +285,19 @@ def judge(rows: Sequence[Row], tap: str) -> Judgement:
         tap,
     )
     return Judgement(
-        f"{tap}: without RMSNorm steering at {largest:g} adds {apart.mean():.2f} more of "
-        f"what chance reaches, and {as_long.mean():.2f} more when latents move as far.",
+        f"{tap}: steered at {largest:g}, sounds leave the range of other recordings by "
+        f"{abs(apart.mean()):.2f} bounds {_sided(apart)} without RMSNorm than with it, and by "
+        f"{abs(as_long.mean()):.2f} {_sided(as_long)} when latents move as far.",
         measured,
         verdict,
         "The distance must be larger without the norm, with the whole interval over halves of "
         "the clips, and still when steps are as long; else the norm only shortens steps.",
         _CLAIM,
     )
+
+
+def _sided(difference: Float[np.ndarray, " half"]) -> str:
+    return "further" if difference.mean() > 0 else "less"
 
 
 def _of_type(context: Context, kind: str) -> str:

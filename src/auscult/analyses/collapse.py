@@ -291,8 +291,8 @@ def _rates(study: _Study) -> list[Judgement]:
     rng = named_rng(study.seed, "collapse", "rates")
     judged = []
     for name, told, claim in (
-        ("observed", "of their partials' lines meet", "SB-02"),
-        ("lost", "of their partials lose their identity", ""),
+        ("observed", "of the lines of partials meet", "SB-02"),
+        ("lost", "of partials lose their identity", ""),
     ):
         values = getattr(own, name)[rows]
         value = float(values.mean())
@@ -308,7 +308,7 @@ def _rates(study: _Study) -> list[Judgement]:
         )
         judged.append(
             Judgement(
-                f"At {study.last.address} {100 * value:.0f} % {told} "
+                f"At {study.last.address} {100 * value:.0f} % {told} in structured signals "
                 f"({100 * measured.controls[DRAWN]:.0f} % with random weights).",
                 measured,
                 _rate_verdict(value, measured.controls[DRAWN], claim),

@@ -143,7 +143,7 @@ class ConceptProbes(Analysis):
         return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, the map of concepts and taps, the sweep over taps, and every number."""
+        """Findings, the map of concepts and taps, the sweep over taps."""
         return page(result, _HOW_TO_READ, pictures(result))
 
 

@@ -113,7 +113,7 @@ class DataControl(Analysis):
         return gathered.judged_first({"taps": taps, "dictionary": name, "missing": missing})
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, both pictures of figure 8 for both sets of archetypes, and every number."""
+        """Findings, both pictures of figure 8 for both sets of archetypes."""
         pictures = [one for tap in result.facts["taps"] for one in _pictures(result, tap)]
         return page(result, _HOW_TO_READ, [*pictures, *missing_blocks(result)])
 

@@ -16,7 +16,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.answering import DRAWN, OWN, numbers_table, unmeasured, verdict_of
+from auscult.analyses.parts.answering import DRAWN, OWN, unmeasured, verdict_of
 from auscult.blocks import (
     Axis,
     Block,
@@ -118,7 +118,7 @@ class Filters(Analysis):
         facts, arrays = result.facts, result.arrays
         blocks: list[Block] = [judged.finding() for judged in result.judgements]
         if "filters" not in arrays:
-            return [*blocks, _tap_table(facts), numbers_table(result.measurements)]
+            return [*blocks, _tap_table(facts)]
         rate = int(facts["sample_rate"])
         sets = {name: arrays[name] for name in _NULLS}
         blocks += [_explanation(facts)]
@@ -134,7 +134,6 @@ class Filters(Analysis):
             _scatter(arrays["filters"], sets[DRAWN], rate),
             _tap_table(facts),
             _filter_table(arrays["filters"], rate),
-            numbers_table(result.measurements),
         ]
         return blocks
 

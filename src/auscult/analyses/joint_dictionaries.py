@@ -154,7 +154,7 @@ class JointDictionaries(Analysis):
         return gathered.judged_first({"missing": gathered.missing})
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, how to read it, histograms of shares, every number."""
+        """Findings, how to read it, histograms of shares."""
         return guided(result, _HOW_TO_READ)
 
 

@@ -67,7 +67,7 @@ class NeuronAblation(Analysis):
         return found.judged_first(study.facts())
 
     def view(self, result: Result) -> list[Block]:
-        """The finding, effect matrix, dose and response, random sets, and every number."""
+        """The finding, effect matrix, dose and response, random sets."""
         if result.facts["reason"]:
             missing = Missing("Silenced neurons", result.facts["reason"])
             return page(result, HOW_TO_READ, [missing])

@@ -15,7 +15,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
 )
-from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, in_turn, numbers_table, verdict_of
+from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, in_turn, verdict_of
 from auscult.analyses.parts.reading import chosen_dictionary
 from auscult.blocks import Axis, Bars, Block, ClipGrid, Table, Text
 from auscult.core.config import Config
@@ -158,7 +158,7 @@ class Onsets(Analysis):
                 tuple(tuple(row) for row in facts["rows"]),
             )
         )
-        return [*blocks, *result.blocks, numbers_table(result.measurements)]
+        return [*blocks, *result.blocks]
 
 
 def _onsets(context: Context, clip_id: str) -> tuple[np.ndarray, bool]:

@@ -1,5 +1,6 @@
 """What single units answer to, when one parameter of a sound is swept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -25,17 +26,8 @@ from auscult.analyses.parts.answering import (
     page,
 )
 from auscult.analyses.parts.concepts.labelling import features_of
-from auscult.blocks import (
-    Axis,
-    Block,
-    Clip,
-    ClipGrid,
-    Curve,
-    Series,
-    SmallMultiples,
-    Table,
-    Verdict,
-)
+from auscult.analyses.parts.concepts.tuning_pictures import tuning_pictures
+from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import UnknownNameError
 from auscult.core.rng import named_rng
@@ -90,6 +82,7 @@ class Psychophysics(Analysis):
         "finely, and would they without training?"
     )
     source: ClassVar[str] = "METHODS A-8, C-9"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: PsychophysicsParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -124,13 +117,15 @@ class Psychophysics(Analysis):
             _contours(context, tap, (rate, seconds), facts, found)
             context.advance((step + 1) / len(context.taps))
         facts["clips"] = [[one.clip_id, one.label, one.duration_s] for one in sounds]
-        if not found.judgements:
+        if found.judgements:
+            found.judgements.insert(0, _overall(found.judgements, context.taps))
+        else:
             found.judgements += [_nothing(tap, found.missing) for tap in context.taps]
         return replace(found.judged_first(facts), sounds=tuple(sounds))
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, the stimuli, tuning curves, contours, and every number."""
-        return page(result, _HOW_TO_READ, [*missing_blocks(result), *_pictures(result)])
+        """The answer, shares by tap and parameter, the stimuli, and a card of curves for each."""
+        return page(result, _HOW_TO_READ, [*missing_blocks(result), *tuning_pictures(result)])
 
 
 _HOW_TO_READ = (
@@ -207,6 +202,11 @@ def _sweep(
         "best": best.tolist(),
         "explained": groups[0].own.explained[best].tolist(),
         "thresholds": thresholds(groups[0].own, steps)[best].tolist(),
+        "tuned": {
+            "trained": groups[0].share(groups[0].own, params.level),
+            "random": groups[0].share(random, params.level),
+            "permuted": groups[0].share(groups[0].permuted, params.level),
+        },
     }
 
 
@@ -239,26 +239,61 @@ def _count(
             others[DRAWN] = _finest(units.random, steps)
         found.measurements.append(
             Measurement(
-                f"{name}: change from {steps[0]:.3g} that half of {units.told} tell apart",
+                f"{name}: change from {steps[0]:,.4g} that half of {units.told} tell apart",
                 finest, sweep.unit, others, tap=tap,
             )
         )  # fmt: skip
     if units.told != CHANNELS:
         found.measurements.append(measured)
         return
-    verdict: Verdict = "holds" if own > random + 0.05 else "explained by control"
-    if own <= null:
-        verdict = "does not hold"
     found.judgements.append(
         Judgement(
             f"{tap}: {own:.0%} of {units.told} are tuned to {name}, {random:.0%} under random "
             f"weights.",
             measured,
-            verdict,
-            "More units must be tuned than when steps are permuted, and by five points more than "
-            "under random weights.",
+            _against(own, null, random),
+            _RULE,
         )
     )
+
+
+_RULE = (
+    "More units must be tuned than when steps are permuted, and by five points more than under "
+    "random weights."
+)
+
+
+def _against(own: float, permuted: float, random: float) -> Verdict:
+    if own <= permuted:
+        return "does not hold"
+    return "holds" if own > random + 0.05 else "explained by control"
+
+
+def _overall(judged: list[Judgement], taps: Sequence[str]) -> Judgement:
+    """One answer before those of every tap and parameter: what training adds, on the whole."""
+    ones = [one.measurement for one in judged]
+    own = float(np.mean([one.value for one in ones]))
+    names = ("steps permuted", "random weights")
+    nulls = {
+        name: float(np.mean([one.controls.get(name, np.nan) for one in ones])) for name in names
+    }
+    gains = [one.value - one.controls.get("random weights", np.nan) for one in ones]
+    most, least = ones[int(np.nanargmax(gains))], ones[int(np.nanargmin(gains))]
+
+    def told(one: Measurement, gain: float) -> str:
+        return f"{one.name.partition(':')[0]} at {one.tap} ({100 * gain:+.0f} points)"
+
+    return Judgement(
+        f"Over {len(taps)} taps and all parameters {own:.0%} of {CHANNELS} are tuned, "
+        f"{nulls['random weights']:.0%} under random weights; training changes that most for "
+        f"{told(most, np.nanmax(gains))} and {told(least, np.nanmin(gains))}.",
+        Measurement(
+            f"share of {CHANNELS} that are tuned, mean over taps and parameters", own, "", nulls,
+            tap=", ".join(taps),
+        ),
+        _against(own, nulls["steps permuted"], nulls["random weights"]),
+        _RULE,
+    )  # fmt: skip
 
 
 def _finest(found: Tuning, steps: np.ndarray) -> float:
@@ -305,81 +340,6 @@ def _examples(name: str, steps: np.ndarray, stimuli: np.ndarray, rate: int) -> l
     """The first, middle and last sound of a sweep."""
     unit = SWEEPS[name].unit
     return [
-        MadeSound(stimuli[i, 0].astype(np.float32), rate, f"{name} {steps[i]:.3g} {unit}".strip())
+        MadeSound(stimuli[i, 0].astype(np.float32), rate, f"{name} {steps[i]:,.4g} {unit}".strip())
         for i in (0, len(steps) // 2, len(steps) - 1)
     ]
-
-
-def _pictures(result: Result) -> list[Block]:
-    blocks: list[Block] = []
-    made = result.facts["clips"]
-    if made:
-        clips = tuple(Clip(clip_id, 0.0, seconds, label) for clip_id, label, seconds in made)
-        blocks.append(ClipGrid("The sounds: first, middle and last of each sweep", clips))
-    for tap, sweeps in result.facts["taps"].items():
-        blocks += [_curves(result, tap, name, known) for name, known in sweeps.items()]
-        if f"{tap}/contour/hz" in result.arrays:
-            blocks.append(_contour_picture(result, tap, sweeps["pitch"]["best"]))
-        if sweeps:
-            blocks.append(_table(tap, sweeps))
-    return blocks
-
-
-def _curves(result: Result, tap: str, name: str, known: dict[str, Any]) -> SmallMultiples:
-    start = f"{tap}/{name}"
-    steps, curves = result.arrays[f"{start}/steps"], result.arrays[f"{start}/curves"]
-    # Units differ in scale by orders of magnitude, and so do two networks: shapes are compared.
-    top = _greatest(curves)
-    curves, deviation = curves / top, result.arrays[f"{start}/deviation"] / top
-    random = result.arrays[f"{start}/random"]
-    random = random / _greatest(random)
-    x = Axis(name, known["unit"], "log" if known["log"] else "linear")
-    return SmallMultiples(
-        f"{tap}: units that {name} moves most",
-        tuple(
-            Curve(
-                f"channel {unit}, {known['explained'][i]:.0%} explained",
-                steps,
-                (
-                    Series(
-                        "response",
-                        curves[:, i],
-                        low=curves[:, i] - deviation[i],
-                        high=curves[:, i] + deviation[i],
-                    ),
-                    Series("random weights, same channel", random[:, i], control=True),
-                ),
-                x,
-                Axis("share of its greatest response"),
-            )
-            for i, unit in enumerate(known["best"])
-        ),
-        "Mean magnitude, each curve as a share of its own greatest. Band: one standard deviation "
-        "between repeats.",
-    )
-
-
-def _greatest(curves: np.ndarray) -> np.ndarray:
-    return np.asarray(np.maximum(np.abs(curves).max(axis=0), 1e-30))
-
-
-def _contour_picture(result: Result, tap: str, best: list[int]) -> Curve:
-    hz, lines = result.arrays[f"{tap}/contour/hz"], result.arrays[f"{tap}/contour/levels"]
-    return Curve(
-        f"{tap}: level that brings a unit to half of its range, over pitch",
-        hz,
-        tuple(Series(f"channel {unit}", lines[i]) for i, unit in enumerate(best)),
-        Axis("pitch", "Hz", "log"),
-        Axis("level", "dB re full scale"),
-        "Contours of equal response; a gap where no level from -50 to -10 dB reaches it.",
-    )
-
-
-def _table(tap: str, sweeps: dict[str, Any]) -> Table:
-    rows = tuple(
-        (name, unit, known["explained"][i], known["thresholds"][i], known["unit"])
-        for name, known in sweeps.items()
-        for i, unit in enumerate(known["best"])
-    )
-    columns = ("parameter", "channel", "variance explained", "threshold", "unit")
-    return Table(f"{tap}: the units that each parameter moves most", columns, rows)

@@ -268,12 +268,13 @@ def _pictures(result: Result) -> list[Block]:
 def _against(arrays: Mapping[str, np.ndarray], name: str) -> Scatter:
     told = [(kind, arrays[f"{name}/{kind}/predicted"]) for kind in _KINDS]
     return Scatter(
-        f"{name}: foretold and observed decodability",
+        f"Foretold and observed decodability: {name}",
         np.concatenate([values for _, values in told]),
         np.concatenate([arrays[f"{name}/{kind}/observed"] for kind, _ in told]),
         Axis("R² foretold"),
         Axis("R² observed"),
         groups=tuple(_KINDS[kind] for kind, values in told for _ in values),
+        diagonal=True,
     )
 
 

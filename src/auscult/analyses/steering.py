@@ -146,7 +146,7 @@ class Steering(Analysis):
         )
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, the desk, what passes and why not, leakage, doses, quality, every number."""
+        """Findings, the desk, what passes and why not, leakage, doses, quality."""
         return page(result, _HOW_TO_READ, result.blocks)
 
 

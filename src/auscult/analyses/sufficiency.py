@@ -102,7 +102,7 @@ class Sufficiency(Analysis):
         return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, errors over the number of atoms, one transition, and every number."""
+        """Findings, errors over the number of atoms, one transition."""
         pictures: list[Block] = []
         for tap, known in result.facts["taps"].items():
             missing = Missing(f"{tap}: sufficiency", known["reason"])

@@ -33,9 +33,19 @@ from auscult.analyses.parts.architecture.linearised import (
     spread_channels,
     spread_stages,
 )
-from auscult.analyses.parts.architecture.stage_pictures import in_order, stage_facts, stage_of
+from auscult.analyses.parts.architecture.stage_pictures import over_stages, stage_facts, stage_of
 from auscult.analyses.parts.reading import longest_clips
-from auscult.blocks import Axis, Block, Curve, Heatmap, Series, Table, Verdict
+from auscult.blocks import (
+    Axis,
+    Block,
+    Curve,
+    Gallery,
+    GalleryItem,
+    Heatmap,
+    Series,
+    Table,
+    Verdict,
+)
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.measures.effective_filters import loudest, reference_samples
@@ -216,9 +226,24 @@ def _pictures(result: Result) -> list[Block]:
     blocks: list[Block] = [
         _over_depth(stages, values, name) for name in ("overlap", "band_overlap")
     ]
-    for stage, told in zip(stages, values, strict=True):
-        blocks += [_table(stage, told), _coverage(result, stage), _gram(result, stage)]
-    return blocks
+    items = [
+        _card(number, stage, told, (_coverage(result, stage), _gram(result, stage)))
+        for number, (stage, told) in enumerate(zip(stages, values, strict=True))
+    ]
+    units = {"overlap of two filters": "", "B / A": "dB"}
+    return [*blocks, Gallery("Stage by stage", tuple(items), units, "depth")]
+
+
+def _card(
+    depth: int, stage: Stage, told: Mapping[str, Mapping[str, Any]], pictures: tuple[Block, ...]
+) -> GalleryItem:
+    own = told[OWN]
+    measures = {
+        "depth": float(depth),
+        "overlap of two filters": float(own["overlap"]),
+        "B / A": float(own["bound_ratio_db"]),
+    }
+    return GalleryItem(stage.address, measures, (*pictures, _table(stage, told)))
 
 
 def _over_depth(
@@ -228,14 +253,7 @@ def _over_depth(
         Series(bank, np.array([told[bank][name] for told in values]), control=bank != OWN)
         for bank in values[0]
     )
-    return Curve(
-        f"Over depth: {_TOLD[name]}",
-        np.arange(len(stages)),
-        series,
-        Axis("stage, in order"),
-        Axis(_TOLD[name]),
-        in_order(stages),
-    )
+    return over_stages(f"Over depth: {_TOLD[name]}", stages, series, Axis(_TOLD[name]))
 
 
 def _table(stage: Stage, told: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -126,7 +126,7 @@ class WeightsControl(Analysis):
         return gathered.judged_first({"taps": taps, "dictionary": name, "missing": missing})
 
     def view(self, result: Result) -> list[Block]:
-        """Findings, usage of every condition, and every number."""
+        """Findings, usage of every condition."""
         pictures = [one for tap in result.facts["taps"] for one in _pictures(result, tap)]
         return page(result, _HOW_TO_READ, [*pictures, *missing_blocks(result)])
 

@@ -73,7 +73,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Curve:
-    """Lines over one axis. A series without its own ``x`` uses the curve's."""
+    """Lines over one axis. A series without its own ``x`` uses the curve's.
+
+    Where places are things in an order (stages, taps), ``x_names`` names them, and ``x`` numbers
+    them from 0.
+    """
 
     title: str
     x: np.ndarray
@@ -81,6 +85,7 @@ class Curve:
     x_axis: Axis
     y_axis: Axis
     note: str = ""
+    x_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,11 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Scatter:
-    """Points, optionally labelled and grouped."""
+    """Points, optionally labelled and grouped.
+
+    With ``diagonal`` both axes are of one quantity (foretold and observed): they share a scale, and
+    the line of equality is drawn.
+    """
 
     title: str
     x: np.ndarray
@@ -125,6 +134,7 @@ class Scatter:
     labels: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     note: str = ""
+    diagonal: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from auscult.blocks import Block, Missing
+from auscult.blocks import Block, Finding, Missing
 from auscult.claims import words
 from auscult.report import ledger, overview
 from auscult.report.exports import Exporter
@@ -37,6 +38,8 @@ SCRIPTS = (
     "page",
 )
 _STATIC = {"Text", "Finding", "Table", "Missing"}
+_ROWS_AT_ONCE = 8
+"""Answers by one rule that are shown before the rest is folded."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,26 @@ def environment() -> Environment:
     made.filters["excerpts"] = excerpts
     made.filters["still"] = still
     made.filters["links"] = links
+    made.filters["runs"] = runs
+    made.filters["alike"] = alike
+    made.filters["bare"] = lambda findings: [Shown(one, "Finding", "", None) for one in findings]
+    made.globals["ROWS_AT_ONCE"] = _ROWS_AT_ONCE
     return made
+
+
+def runs(shown: Sequence[Shown]) -> list[tuple[str, list[Shown]]]:
+    """Blocks in order, neighbours of one kind together."""
+    return [(kind, list(some)) for kind, some in groupby(shown, key=lambda one: one.kind)]
+
+
+def alike(findings: Sequence[Shown]) -> list[list[Shown]]:
+    """Neighbouring findings about one claim and by one rule, which need not be said again."""
+
+    def rule(one: Shown) -> tuple[str, str, str]:
+        found: Finding = one.block
+        return found.claim, found.reason, found.published
+
+    return [list(some) for _, some in groupby(findings, key=rule)]
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -57,6 +57,7 @@ def _series(one: Series, length: int | None) -> None:
 
 
 def _curve(block: Curve) -> None:
+    _equal(x=_length(block.x), x_names=len(block.x_names) or None)
     for one in block.series:
         _series(one, _length(block.x))
 

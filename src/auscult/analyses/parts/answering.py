@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from auscult.analyses.base import Context, Judgement, Measurement, Result
-from auscult.blocks import Block, Missing, Table, Text, Verdict
+from auscult.blocks import Block, Missing, Text, Verdict
 from auscult.core.errors import ConfigError, NothingToMeasureError, TapError
 from auscult.measures.scorecards import Scorecard
 
@@ -33,16 +33,6 @@ def in_turn(context: Context, these: Collection[T]) -> Iterator[T]:
     for step, one in enumerate(these):
         yield one
         context.advance((step + 1) / len(these))
-
-
-def numbers_table(measurements: Sequence[Measurement]) -> Table:
-    """Every number with all its controls, one column each."""
-    columns = tuple(dict.fromkeys(name for one in measurements for name in one.controls))
-    rows = tuple(
-        (one.tap, one.name, one.value, *(one.controls.get(name) for name in columns))
-        for one in measurements
-    )
-    return Table("Numbers and their controls", ("tap", "measure", OWN, *columns), rows)
 
 
 def verdict_of(
@@ -152,9 +142,6 @@ def guided(result: Result, how_to_read: str) -> list[Block]:
 
 
 def page(result: Result, how_to_read: str, pictures: Sequence[Block]) -> list[Block]:
-    """The blocks of a page: findings, how to read it, pictures, and every number."""
-    blocks: list[Block] = [one.finding() for one in result.judgements]
-    blocks += [Text(how_to_read, "How to read this page"), *pictures]
-    if result.measurements:
-        blocks.append(numbers_table(result.measurements))
-    return blocks
+    """The blocks of a page: findings, how to read it, pictures; reports add every number."""
+    findings = [one.finding() for one in result.judgements]
+    return [*findings, Text(how_to_read, "How to read this page"), *pictures]

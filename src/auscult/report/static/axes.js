@@ -3,10 +3,11 @@
 (() => {
   const { svg } = auscult;
 
-  const linearTicks = (low, high, most) => {
+  const linearTicks = (low, high, most, whole = false) => {
     const rough = (high - low) / Math.max(most, 1);
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? 10 * power;
+    const nice = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? 10 * power;
+    const step = whole ? Math.max(1, nice) : nice;
     const ticks = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step);
     return ticks;
@@ -29,8 +30,11 @@
     return ticks.length > 1 ? ticks : linearTicks(low, high, most);
   };
 
+  // Numbers of things (channels, levels, steps) have nothing between them, and no marks there.
+  auscult.whole = (values) => values.length > 0 && Array.prototype.every.call(values, Number.isInteger);
+
   // A scale maps a value to [0, 1] and back.
-  auscult.scale = (axis, extent, { zero = false, pad = 0 } = {}) => {
+  auscult.scale = (axis, extent, { zero = false, pad = 0, whole = false } = {}) => {
     let [low, high] = extent;
     if (!Number.isFinite(low)) [low, high] = [0, 1];
     const log = axis.scale === "log" && low > 0;
@@ -46,7 +50,7 @@
       low, high, log,
       share: (value) => ((log ? Math.log(value) : value) - a) / (b - a),
       value: (share) => (log ? Math.exp(a + share * (b - a)) : a + share * (b - a)),
-      ticks: (most) => (log ? logTicks(low, high, most) : linearTicks(low, high, most)),
+      ticks: (most) => (log ? logTicks(low, high, most) : linearTicks(low, high, most, whole)),
     };
   };
 
@@ -56,13 +60,23 @@
     return auscult.number(near);
   };
 
+  // Names that do not fit side by side lean, so that none has to be left out.
+  const LETTER = 6.2;
+  const LONGEST = 26;
+  const shortened = (words) => (words.length > LONGEST ? `…${words.slice(1 - LONGEST)}` : words);
+  const slanted = (names, width) => names.some((words) => LETTER * words.length + 8 > width / names.length);
+
   // A frame: plot area, gridlines, ticks and labels with units. Returns places to draw in and pixel functions.
   auscult.frame = ({ width, height, x, y, xAxis, yAxis, compact = false, bare = false, label, xNames = null, yNames = null }) => {
     const most = Math.floor(width / 16);
     const cut = (words) => (words.length > most ? `${words.slice(0, most - 1)}…` : words);
     const yTicks = yNames ? yNames.map((words, i) => [i, cut(words)]) : y.ticks(compact ? 4 : 5).map((tick) => [tick, auscult.tick(tick, yAxis)]);
-    const left = bare ? 4 : 12 + 6.2 * Math.max(...yTicks.map(([, words]) => words.length), 1);
+    const slant = xNames && !bare && slanted(xNames, width);
+    const foot = slant ? Math.min(0.62 * LETTER * Math.max(...xNames.map((words) => Math.min(words.length, LONGEST))), 110) : 0;
+    const left = bare ? 4 : Math.max(12 + 6.2 * Math.max(...yTicks.map(([, words]) => words.length), 1), slant ? 0.8 * LETTER * Math.min(xNames[0].length, LONGEST) : 0);
     const box = { left, top: bare ? 4 : 22, right: width - (bare ? 4 : 12), bottom: height - (bare ? 4 : compact ? 32 : 40) };
+    // Names that lean need room below; the plot keeps its own.
+    height += foot;
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label, class: "chart" });
     const px = (value) => box.left + x.share(value) * (box.right - box.left);
     const py = (value) => box.bottom - y.share(value) * (box.bottom - box.top);
@@ -81,9 +95,11 @@
         const words = xNames ? xNames[tick] : auscult.tick(tick, xAxis);
         const at = px(tick);
         grid.append(svg("line", { x1: at, x2: at, y1: box.bottom, y2: box.bottom + 4, class: "mark" }));
-        if (at - 3.4 * words.length < after) continue;
-        after = at + 3.4 * words.length + 6;
-        text({ x: at, y: box.bottom + 16, "text-anchor": "middle" }, words);
+        const reach = slant ? 5 : 3.4 * words.length;
+        if (at - reach < after) continue;
+        after = at + reach + (slant ? 0 : 6);
+        if (slant) text({ transform: `translate(${at + 3} ${box.bottom + 13}) rotate(-38)`, "text-anchor": "end" }, shortened(words));
+        else text({ x: at, y: box.bottom + 16, "text-anchor": "middle" }, words);
       }
       grid.append(svg("line", { x1: box.left, x2: box.right, y1: box.bottom, y2: box.bottom, class: "base" }));
       text({ x: 0, y: 11, class: "name" }, yAxis.label);

@@ -11,7 +11,7 @@
       return `${one.name || "values"}: ${number(low)} to ${number(high)}`;
     }).join("; ");
 
-  const DASHES = 4;
+  const DASHES = 8;
 
   // A chart of nothing says so instead of showing an empty frame.
   const empty = (host, arrays) => {
@@ -25,7 +25,7 @@
       ? null
       : el("ul", { class: "legend" }, series.map((one, i) =>
           el("li", { class: `series-${one.shade ?? i % SHADES}${one.control ? " control" : ""}` },
-            one.shade === undefined ? el("i", { "aria-hidden": "true" }) : swatch(), el("bdi", {}, one.name), one.control && !/control/i.test(one.name) ? el("small", {}, " control") : null)));
+            one.shade === undefined ? el("i", { "aria-hidden": "true" }) : swatch(one), el("bdi", {}, one.name), one.control && !/control/i.test(one.name) ? el("small", {}, " control") : null)));
 
   const seriesOf = (block, x) => {
     let shade = 0;
@@ -33,7 +33,7 @@
     return block.series.map((one) => ({
       name: one.name,
       control: one.control,
-      shade: one.control ? controls++ % DASHES : shade++ % SHADES,
+      ...(one.control ? styled(controls++, DASHES) : styled(shade++, SHADES)),
       x: one.x ? array(one.x) : x,
       y: array(one.y),
       low: array(one.low),
@@ -41,7 +41,11 @@
     }));
   };
 
-  const swatch = () => svg("svg", { class: "swatch", viewBox: "0 0 22 6", "aria-hidden": "true" }, svg("path", { class: "line", d: "M0 3H22" }));
+  // Lines of one colour are told apart by their marks: circles first, then squares, triangles, diamonds.
+  const styled = (place, n) => ({ shade: place % n, mark: Math.floor(place / n) % SHAPES.length });
+  const swatch = ({ mark = 0 }) =>
+    svg("svg", { class: "swatch", viewBox: "0 0 22 6", "aria-hidden": "true" },
+      [svg("path", { class: "line", d: "M0 3H22" }), mark ? svg("g", { class: "mark-of" }, SHAPES[mark](11, 3, 2.4)) : null]);
 
   const path = (xs, ys, px, py, log) => {
     let line = "";
@@ -66,7 +70,9 @@
   const dots = (frame, one, kind, log) => {
     for (let i = 0; i < one.y.length; i++) {
       if (!Number.isFinite(one.x[i]) || !Number.isFinite(one.y[i]) || (log && one.y[i] <= 0)) continue;
-      frame.plot.append(svg("circle", { class: `point ${kind}`, cx: frame.px(one.x[i]).toFixed(1), cy: frame.py(one.y[i]).toFixed(1), r: 3 }));
+      const mark = SHAPES[one.mark](Number(frame.px(one.x[i]).toFixed(1)), Number(frame.py(one.y[i]).toFixed(1)), 3);
+      mark.setAttribute("class", `point ${kind}`);
+      frame.plot.append(mark);
     }
   };
 
@@ -88,15 +94,16 @@
     if (empty(host, series.map((one) => one.y))) return;
     const width = host.clientWidth || 320;
     const [xs, ys] = extents ?? curveExtents(series);
-    const x = auscult.scale(block.x_axis, positive(block.x_axis, series.map((one) => one.x)) ?? xs);
+    const xNames = block.x_names?.length ? block.x_names : null;
+    const x = auscult.scale(block.x_axis, positive(block.x_axis, series.map((one) => one.x)) ?? xs, { whole: series.every((one) => auscult.whole(one.x)) });
     const y = auscult.scale(block.y_axis, positive(block.y_axis, series.map((one) => one.y)) ?? ys, { pad: 0.06 });
     const tall = height ?? (compact ? 150 : Math.min(340, Math.max(210, width * 0.4)));
-    const frame = auscult.frame({ width, height: tall, x, y, xAxis: block.x_axis, yAxis: block.y_axis, compact, bare, label: describe(block, series), xNames: block.x_names });
+    const frame = auscult.frame({ width, height: tall, x, y, xAxis: block.x_axis, yAxis: block.y_axis, compact, bare, label: describe(block, series), xNames });
     const across = x.log ? (one) => [...one.x].map((value) => (value > 0 ? value : NaN)) : (one) => one.x;
     for (const one of [...series].sort((a, b) => b.control - a.control)) {
       const kind = `series-${one.shade}${one.control ? " control" : ""}`;
       if (one.low && one.high) frame.plot.append(svg("path", { class: `band ${kind}`, d: band(one, frame.px, frame.py) }));
-      const masked = x.log ? { x: across(one), y: [...one.y].map((value, i) => (one.x[i] > 0 ? value : NaN)) } : one;
+      const masked = x.log ? { ...one, x: across(one), y: [...one.y].map((value, i) => (one.x[i] > 0 ? value : NaN)) } : one;
       frame.plot.append(svg("path", { class: `line ${kind}`, d: path(masked.x, masked.y, frame.px, frame.py, y.log) }));
       if (!bare && masked.y.length <= FEW) dots(frame, masked, kind, y.log);
     }
@@ -215,7 +222,7 @@
     const extent = [0, 0];
     for (const some of [values, low, high]) auscult.extent(some, extent);
     const numeric = { ...block.x_axis, scale: "linear" };
-    const x = auscult.scale(numeric, [-0.5, values.length - 0.5]);
+    const x = auscult.scale(numeric, [-0.5, values.length - 0.5], { whole: true });
     const y = auscult.scale(block.y_axis, extent, { zero: true, pad: 0.04 });
     const frame = auscult.frame({ width, height: compact ? 150 : 240, x, y, xAxis: numeric, yAxis: block.y_axis, compact, label: describe(block, [{ name: "", y: values }]) });
     const size = Math.max(0.8, ((frame.box.right - frame.box.left) / values.length) * (values.length > 200 ? 1 : 0.78));
@@ -238,29 +245,51 @@
     (x, y, r) => svg("path", { d: `M${x} ${y - 1.3 * r}L${x + 1.2 * r} ${y + r}H${x - 1.2 * r}Z` }),
     (x, y, r) => svg("path", { d: `M${x} ${y - 1.4 * r}L${x + 1.4 * r} ${y}L${x} ${y + 1.4 * r}L${x - 1.4 * r} ${y}Z` }),
   ];
+  // Points of one group in one place, largest pile first so that none hides another.
+  const piled = (xs, ys, groups, there) => {
+    const piles = new Map();
+    for (let i = 0; i < xs.length; i++) {
+      if (!there(i)) continue;
+      const key = `${xs[i]} ${ys[i]} ${groups[i] ?? ""}`;
+      if (piles.has(key)) piles.get(key).count++;
+      else piles.set(key, { i, count: 1 });
+    }
+    return [...piles.values()].sort((a, b) => b.count - a.count);
+  };
   auscult.draw.Scatter = (block, host, { compact } = {}) => {
     const [xs, ys] = [array(block.x), array(block.y)];
     const groups = [...new Set(block.groups)];
     if (empty(host, [xs, ys])) return;
     const width = host.clientWidth || 320;
-    const x = auscult.scale(block.x_axis, positive(block.x_axis, [xs]) ?? auscult.extent(xs), { pad: 0.03 });
-    const y = auscult.scale(block.y_axis, positive(block.y_axis, [ys]) ?? auscult.extent(ys), { pad: 0.05 });
+    // Against itself a quantity has one scale, so that what is equal lies on the straight line.
+    const both = block.diagonal ? [...xs, ...ys] : null;
+    const x = auscult.scale(block.x_axis, positive(block.x_axis, [both ?? xs]) ?? auscult.extent(both ?? xs), { pad: 0.03 });
+    const y = auscult.scale(block.y_axis, positive(block.y_axis, [both ?? ys]) ?? auscult.extent(both ?? ys), { pad: 0.05 });
     const height = compact ? 180 : Math.min(460, Math.max(260, width * 0.55));
     const frame = auscult.frame({ width, height, x, y, xAxis: block.x_axis, yAxis: block.y_axis, compact, label: `${block.title}. ${xs.length} points, ${block.y_axis.label} against ${block.x_axis.label}.` });
     const radius = xs.length > 800 ? 1.6 : xs.length > 150 ? 2.4 : 3.4;
-    for (let i = 0; i < xs.length; i++) {
-      if (!Number.isFinite(xs[i]) || !Number.isFinite(ys[i]) || (x.log && xs[i] <= 0) || (y.log && ys[i] <= 0)) continue;
+    if (block.diagonal) {
+      const [low, high] = [Math.max(x.low, y.low), Math.min(x.high, y.high)];
+      frame.plot.append(svg("line", { class: "diagonal", x1: frame.px(low), x2: frame.px(high), y1: frame.py(low), y2: frame.py(high) }));
+    }
+    const there = (i) => Number.isFinite(xs[i]) && Number.isFinite(ys[i]) && !(x.log && xs[i] <= 0) && !(y.log && ys[i] <= 0);
+    const stacked = piled(xs, ys, block.groups, there);
+    for (const { i, count } of stacked) {
       const group = Math.max(0, groups.indexOf(block.groups[i]));
-      const point = SHAPES[Math.floor(group / SHADES) % SHAPES.length](frame.px(xs[i]), frame.py(ys[i]), radius);
-      point.setAttribute("class", `point series-${group % SHADES}`);
+      const { shade, mark } = styled(group, SHADES);
+      const point = SHAPES[mark](frame.px(xs[i]), frame.py(ys[i]), radius * Math.min(4, Math.cbrt(count)));
+      point.setAttribute("class", `point series-${shade}`);
       frame.plot.append(point);
     }
+    const most = Math.max(1, ...stacked.map(({ count }) => count));
     if (groups.length > 1) {
       const legend = auscult.legend(groups.map((name) => ({ name })));
       legend.classList.add("dots");
       host.append(legend);
     }
     host.append(frame.root);
+    const told = [block.diagonal ? "Line: both are equal." : "", most > 1 ? `Larger marks: up to ${number(most)} points in one place.` : ""].filter(Boolean).join(" ");
+    if (told) host.append(el("p", { class: "note" }, told));
     auscult.hover(host, frame.root, (at) => {
       if (!at) return null;
       let best = -1;

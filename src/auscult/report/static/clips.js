@@ -84,6 +84,9 @@
 
   auscult.tile = (clip, owner = "") => {
     if (clip.missing) return auscult.missingTile(clip);
+    const label = short(clip, owner);
+    // A sound that an analysis made is called what its tile is called.
+    const meta = [clip.name, spanOf(clip), auscult.decibels(clip.gain)].filter((part) => part !== label && part !== clip.label);
     const view = el("span", { class: "tile-view" }, picture(clip), wave(clip), marked(clip));
     const button = el("button", {
       type: "button",
@@ -98,8 +101,8 @@
       button.classList.toggle("loading", mine && loading);
     });
     return el("div", { class: "tile" }, button,
-      el("p", { class: "tile-label", title: clip.label }, el("bdi", {}, short(clip, owner))),
-      el("p", { class: "tile-meta" }, [clip.name, spanOf(clip), auscult.decibels(clip.gain)].map((part) => el("bdi", {}, part))));
+      el("p", { class: "tile-label", title: clip.label }, el("bdi", {}, label)),
+      el("p", { class: "tile-meta" }, meta.map((part) => el("bdi", {}, part))));
   };
 
   auscult.draw.ClipGrid = (block, host, { compact, owner } = {}) => {

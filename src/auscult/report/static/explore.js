@@ -54,10 +54,11 @@
     const style = getComputedStyle(document.documentElement);
     const ink = style.getPropertyValue("--ink").trim();
     const rule = style.getPropertyValue("--rule").trim();
+    const named = block.type !== "Heatmap" && block.x_names?.length ? { tickvals: block.x_names.map((_, i) => i), ticktext: block.x_names.map(escaped) } : {};
     const axis = (told) => ({ title: { text: escaped(told.label) }, type: told.scale === "log" ? "log" : undefined, gridcolor: rule, zerolinecolor: rule, linecolor: rule, automargin: true });
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, family: "system-ui, sans-serif", size: 13 },
-      margin: { l: 60, r: 20, t: 16, b: 50 }, xaxis: axis(block.x_axis), yaxis: axis(block.y_axis), autosize: true,
+      margin: { l: 60, r: 20, t: 16, b: 50 }, xaxis: { ...axis(block.x_axis), ...named }, yaxis: axis(block.y_axis), autosize: true,
       colorway: [0, 1, 2, 3, 4, 5].map((i) => style.getPropertyValue(`--series-${i}`).trim()),
       legend: { orientation: "h", y: 1.08 },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: rule, activecolor: ink },
@@ -105,7 +106,7 @@
       const [values, low, high] = [array(block.values), array(block.low), array(block.high)];
       rows = [[block.x_axis.label, block.y_axis.label, "low", "high"], ...block.names.map((name, i) => [name, values[i], low?.[i], high?.[i]])];
     } else {
-      rows = [["series", block.x_axis.label, block.y_axis.label], ...lines(block).flatMap((one) => one.x.map((x, i) => [one.name, x, one.y[i]]))];
+      rows = [["series", block.x_axis.label, block.y_axis.label], ...lines(block).flatMap((one) => one.x.map((x, i) => [one.name, block.x_names?.length ? block.x_names[x] : x, one.y[i]]))];
     }
     return rows.map((row) => Array.from(row, quote).join(",")).join("\n");
   };

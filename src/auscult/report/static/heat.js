@@ -50,7 +50,7 @@
     const mirror = (edge, centre) => (log ? (centre * centre) / edge : 2 * centre - edge);
     const last = centres.length - 1;
     const edges = last ? [mirror(inner[0], centres[0]), ...inner, mirror(inner[last - 1], centres[last])] : [centres[0] - 0.5, centres[0] + 0.5];
-    const scale = auscult.scale({ ...axis, scale: log ? "log" : "linear" }, [edges[0], edges[last + 1]]);
+    const scale = auscult.scale({ ...axis, scale: log ? "log" : "linear" }, [edges[0], edges[last + 1]], { whole: auscult.whole(centres) });
     const index = new Int32Array(pixels);
     for (let pixel = 0, cell = 0; pixel < pixels; pixel++) {
       const value = scale.value((pixel + 0.5) / pixels);
@@ -89,7 +89,7 @@
     // Things are read from the top, places on a scale from the bottom.
     const fromBelow = yNames && [...yNames].reverse();
     const rowOf = (fromBottom) => (yNames ? rows - 1 - fromBottom : fromBottom);
-    const rough = auscult.scale(block.y_axis, auscult.extent(ys));
+    const rough = auscult.scale(block.y_axis, auscult.extent(ys), { whole: auscult.whole(ys) });
     const sized = auscult.frame({ width, height, x: rough, y: rough, xAxis: block.x_axis, yAxis: block.y_axis, compact, label: "", xNames, yNames: fromBelow }).box;
     const [w, h] = [Math.round(sized.right - sized.left), Math.round(sized.bottom - sized.top)];
     const across = cells(xs, block.x_axis, 2 * w);

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from auscult.analyses.parts.architecture.pair_collapse import pair_pictures
-from auscult.analyses.parts.architecture.stage_pictures import in_order, stage_of
+from auscult.analyses.parts.architecture.stage_pictures import over_stages, stage_of
 from auscult.blocks import Axis, Block, Curve, Heatmap, Scatter, Series
 from auscult.measures.collapse import structured
 from auscult.measures.stages import Stage
@@ -35,6 +35,7 @@ def collapse_pictures(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]
             ),
             tuple(kinds[arrays["signal"][strided]]),
             "One point a signal and stage.",
+            diagonal=True,
         ),
         _depth_curve(arrays, stages, kinds),
         _by_signal(arrays, stages, facts),
@@ -56,14 +57,7 @@ def _depth_curve(arrays: Mapping[str, np.ndarray], stages: list[Stage], kinds: n
         Series("foretold, structured", over("predicted", built), control=True),
         Series("lines meet, random and clusters", over("observed", ~built), control=True),
     )
-    return Curve(
-        "Collapse over depth",
-        np.arange(len(stages)),
-        series,
-        Axis("stage, in order"),
-        Axis("collapse rate"),
-        in_order(stages),
-    )
+    return over_stages("Collapse over depth", stages, series, Axis("collapse rate"))
 
 
 def _by_signal(
@@ -84,7 +78,8 @@ def _by_signal(
         values,
         np.arange(len(stages)),
         np.arange(1, len(rows) + 1),
-        Axis("stage, in order"),
+        Axis("stage"),
         Axis("fundamental, in steps of the grid"),
         Axis("collapse rate"),
+        x_names=tuple(stage.address for stage in stages),
     )

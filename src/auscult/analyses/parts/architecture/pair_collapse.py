@@ -6,8 +6,8 @@ import numpy as np
 
 from auscult.analyses.base import Judgement, Measurement
 from auscult.analyses.parts.answering import DRAWN
-from auscult.analyses.parts.architecture.stage_pictures import in_order
-from auscult.blocks import Axis, Block, Curve, Scatter, Series, Verdict
+from auscult.analyses.parts.architecture.stage_pictures import over_stages
+from auscult.blocks import Axis, Block, Scatter, Series, Verdict
 from auscult.core.rng import named_rng
 from auscult.measures.collapse import correlation
 from auscult.measures.pairs import PairsHeard, agreement
@@ -161,17 +161,15 @@ def pair_pictures(
                          for i in places], dtype=np.float64)  # fmt: skip
 
     strided = np.array([stage.time.hop > 1 for stage in stages])[own.stage]
-    depth = Curve(
+    depth = over_stages(
         "Two partials at once, over depth",
-        np.arange(len(stages), dtype=np.float64),
+        stages,
         (
             Series("lines meet", over(own.met)),
             Series("identity lost", over(own.lost(least_cosine))),
             Series("meetings foretold", over(own.foretold), control=True),
         ),
-        Axis("stage, in order"),
         Axis("share of pairs"),
-        in_order(list(stages)),
     )
     likeness = Scatter(
         "Two partials at once: likeness of their channel patterns",
@@ -185,5 +183,6 @@ def pair_pictures(
         ),
         tuple(_MET if m else _APART for m in own.met[strided]),
         f"Where lines meet and |cos| exceeds {least_cosine:g}, identity is lost.",
+        diagonal=True,
     )
     return [depth, likeness]

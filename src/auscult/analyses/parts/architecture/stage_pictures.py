@@ -44,9 +44,13 @@ def stage_of(told: Mapping[str, Any]) -> Stage:
     return Stage(str(told["address"]), str(told["kind"]), time, int(told["n_channels"]))
 
 
-def in_order(stages: Sequence[Stage]) -> str:
-    """The names behind the numbers of an axis of stages."""
-    return "; ".join(f"{i}: {stage.address}" for i, stage in enumerate(stages)) + "."
+def over_stages(
+    title: str, stages: Sequence[Stage], series: Sequence[Series], y: Axis, note: str = ""
+) -> Curve:
+    """Lines over the stages of an encoder, which stand at the axis by name."""
+    names = tuple(stage.address for stage in stages)
+    places = np.arange(len(stages))
+    return Curve(title, places, tuple(series), Axis("stage"), y, note, names)
 
 
 def atlas_pictures(result: Result) -> list[Block]:
@@ -177,6 +181,7 @@ def _landed(result: Result, turning: Sequence[Stage]) -> Scatter:
         Axis("strongest line", "Hz", "log"),
         groups=tuple(g for g, kept in zip(groups, known, strict=True) if kept),
         note="Off the diagonal a harmonic that an activation added is stronger than the tone.",
+        diagonal=True,
     )
 
 
@@ -212,14 +217,8 @@ def _conditions(result: Result) -> list[str]:
 def _over_depth(
     title: str, turning: Sequence[Stage], rows: Mapping[str, np.ndarray], y: Axis, note: str
 ) -> Curve:
-    return Curve(
-        title,
-        np.arange(len(turning)),
-        tuple(Series(name, row, control=name != _OWN) for name, row in rows.items()),
-        Axis("stage, in order"),
-        y,
-        f"{note} {in_order(turning)}",
-    )
+    lines = [Series(name, row, control=name != _OWN) for name, row in rows.items()]
+    return over_stages(title, turning, lines, y, note)
 
 
 def _off_line(result: Result, turning: Sequence[Stage]) -> Curve:

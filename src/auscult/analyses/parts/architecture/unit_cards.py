@@ -8,8 +8,17 @@ import numpy as np
 from jaxtyping import Float
 
 from auscult.analyses.base import MadeSound, Result
-from auscult.analyses.parts.architecture.stage_pictures import in_order, stage_of
-from auscult.blocks import Axis, Block, ClipGrid, Curve, Gallery, GalleryItem, Histogram, Series
+from auscult.analyses.parts.architecture.stage_pictures import over_stages, stage_of
+from auscult.blocks import (
+    Axis,
+    Block,
+    ClipGrid,
+    Curve,
+    Gallery,
+    GalleryItem,
+    Histogram,
+    Series,
+)
 from auscult.measures.effective_filters import selectivity
 from auscult.measures.stages import Stage
 
@@ -133,9 +142,7 @@ def width_pictures(result: Result, own: str) -> list[Block]:
 
     def curve(title: str, scale: Any, y: str, note: str) -> Curve:
         series = tuple(Series(n, over(n, scale), control=n != own) for n in names)
-        x_axis, y_axis = Axis("stage, in order"), Axis(y, "", "log")
-        told = f"{note} {in_order(stages)}"
-        return Curve(title, np.arange(len(stages)), series, x_axis, y_axis, told)
+        return over_stages(title, stages, series, Axis(y, "", "log"), note)
 
     last = stages[-1]
     spread = {n: result.arrays[f"{last.address}/{n}/noise_hz"] / last.resolution_hz for n in names}
