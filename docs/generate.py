@@ -69,6 +69,11 @@ ERRORS = {
         "intact data that cannot answer: too few, too short, flat or silent",
         "give more or longer sounds; analyses say *cannot be tested here* and go on",
     ),
+    "DivergedError": (
+        "`the loss of dictionary 'features' is not finite at step 412`",
+        "training that left what floats can hold: a learning rate that is too high",
+        "train anew with the lower learning rate that the message names",
+    ),
     "StoreError": (
         "`shard-00003 … differs from its digest`",
         "a damaged store, one of another origin, or a full disk",

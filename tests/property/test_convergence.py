@@ -166,3 +166,35 @@ def test_what_is_like_training_is_familiar_and_noise_in_unused_directions_is_not
     # Noise of the same mean and covariance in each channel, but off the plane that training is in.
     noise = rng.standard_normal((1000, 6)) * vectors.std(0)
     assert np.median(known.ratio(noise)) > 2 * known.edge
+
+
+def sounding(rng, n_recordings, n_frames=20):
+    """Recordings of one timbre of twelve each, loud or soft, dying away: dense near silence."""
+    timbres = named_rng(0, "timbres").standard_normal((12, 16))
+    own = timbres[rng.integers(12, size=n_recordings)][:, None]
+    loud = np.exp(
+        rng.standard_normal((n_recordings, 1, 1)) - 2 * np.linspace(0, 1, n_frames)[:, None]
+    )
+    return loud * (own + 0.4 * rng.standard_normal((n_recordings, n_frames, 16)))
+
+
+def test_noise_that_a_generator_begins_with_is_strange_and_loud_sounds_are_not():
+    """Soft noise lies nearer to training than loud sounds do, among vectors that are nearer."""
+    rng = named_rng(0, "familiar", "sounds")
+    training, held_out, others = (sounding(rng, n).reshape(-1, 16) for n in (200, 100, 100))
+    known = Familiarity.of(training, held_out, np.repeat(np.arange(100), 20))
+    noise = 0.3 * rng.multivariate_normal(training.mean(0), np.cov(training.T), 2000)
+    assert np.median(known.ratio(noise)) > 1.5 * known.edge
+    ratios = known.ratio(others).reshape(100, 20)
+    assert np.mean(np.median(ratios, axis=1) > known.edge) <= 0.15
+    louder = known.ratio(1.5 * others).reshape(100, 20)
+    assert np.median(louder) < known.edge
+
+
+def test_equal_frames_of_silence_do_not_make_everything_strange():
+    rng = named_rng(0, "familiar", "silence")
+    frames = rng.standard_normal((2000, 4))
+    silent = np.concatenate([frames[:1000], np.zeros((1000, 4))])
+    known = Familiarity.of(silent, frames[1000:], np.arange(1000) // 20)
+    assert np.isfinite(known.ratio(silent)).all()
+    assert known.edge < 3

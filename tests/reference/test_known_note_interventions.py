@@ -43,6 +43,18 @@ def test_samples_have_no_direction_of_a_note_but_frames_of_the_other_note_take_i
     assert one.verdict == "holds"
 
 
+def test_a_claim_outlives_every_way_of_taking_the_direction_out(told):
+    """The mean of a note's samples is nothing: subtracting it is no intervention, projecting is."""
+    one = told.judgements[0].measurement
+    by_way = [
+        told.arrays[f"latent/direction {way}/gap/own"][-1 if way != "subtracted" else 2]
+        for way in ("subtracted", "projected out", "set to its mean without the note")
+    ]
+    assert one.value == pytest.approx(max(by_way))
+    names = [sound.label for sound in told.sounds]
+    assert len(names) == len(set(names)) == 8
+
+
 def test_a_patch_of_samples_changes_nothing_outside_its_span(told):
     assert number(told, "patch: share").value > 0.97
 

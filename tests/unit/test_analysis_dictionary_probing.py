@@ -10,6 +10,7 @@ from auscult.analyses.dictionary_absorption import DictionaryAbsorption, Diction
 from auscult.analyses.dictionary_probing import DictionaryProbing, DictionaryProbingParams
 from auscult.analyses.dictionary_recovery import DictionaryRecovery, DictionaryRecoveryParams
 from auscult.analyses.parts.dictionaries.labelled import labelled_rows
+from auscult.core.errors import DivergedError, StoreError, UserError
 from auscult.measures import recovery
 from tests.known_dictionaries import EYE, D, Told, frozen, rotated, topk
 
@@ -237,3 +238,25 @@ def test_a_recipe_that_is_not_trained_recovers_nothing(tmp_path):
 def test_nothing_that_learns_leaves_nothing_to_try(tmp_path):
     result = recovered(tmp_path, frozen(), steps=1)
     assert result.judgements[0].verdict == "cannot be tested here"
+
+
+def failing(error):
+    def train(*args, **settings):
+        raise error
+
+    return train
+
+
+def test_a_recipe_that_diverges_says_so_and_is_no_finding(tmp_path, monkeypatch):
+    diverged = DivergedError("the loss is not finite at step 3")
+    monkeypatch.setattr(dictionary_recovery, "train", failing(diverged))
+    (judged,) = recovered(tmp_path, {"own": [topk(TRUE)]}, steps=1).judgements
+    assert judged.verdict == "cannot be tested here"
+    assert "not finite at step 3" in judged.reason
+
+
+@pytest.mark.parametrize("error", [StoreError("a shard is damaged"), UserError("vectors hold NaN")])
+def test_damage_is_never_told_as_a_recipe_that_cannot_be_tried(error, tmp_path, monkeypatch):
+    monkeypatch.setattr(dictionary_recovery, "train", failing(error))
+    with pytest.raises(type(error), match=str(error)):
+        recovered(tmp_path, {"own": [topk(TRUE)]}, steps=1)

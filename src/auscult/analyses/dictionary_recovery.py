@@ -24,7 +24,7 @@ from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, Gathered, guide
 from auscult.analyses.parts.dictionaries.lineup import FROZEN, LEARNED, Entry, tap_by_tap
 from auscult.blocks import Axis, Block, Curve, Series, Table, Verdict
 from auscult.core.config import Config
-from auscult.core.errors import NothingToMeasureError, UserError
+from auscult.core.errors import DivergedError, NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import evaluate
@@ -119,7 +119,7 @@ class DictionaryRecovery(Analysis):
         for tap, entries in tap_by_tap(context, gathered):
             try:
                 trials = _trials(context, params, tap, entries)
-            except (*NOTHING_TO_MEASURE, UserError) as error:
+            except (*NOTHING_TO_MEASURE, DivergedError) as error:
                 gathered.missing.append((tap, "planted directions", f"{error}."))
                 gathered.add(_untold(params, tap, f"{error}."))
                 continue
@@ -155,7 +155,7 @@ def _trials(
 
     Raises:
         NothingToMeasureError: No dictionary of the spec learns by steps.
-        UserError: A recipe cannot be trained on plain vectors.
+        DivergedError: A recipe does not train on such vectors.
     """
     learned = [
         one

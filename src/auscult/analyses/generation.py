@@ -75,6 +75,7 @@ class Generation(Analysis):
     title: ClassVar[str] = "Making up its mind"
     question: ClassVar[str] = "Which concepts settle first while a sound is generated?"
     source: ClassVar[str] = "METHODS C-8 (arXiv 2510.23802)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: GenerationParams) -> tuple[Condition, ...]:  # noqa: ARG003

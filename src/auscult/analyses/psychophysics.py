@@ -285,8 +285,8 @@ def _overall(judged: list[Judgement], taps: Sequence[str]) -> Judgement:
 
     return Judgement(
         f"Over {len(taps)} taps and all parameters {own:.0%} of {CHANNELS} are tuned, "
-        f"{nulls['random weights']:.0%} under random weights; training changes that most for "
-        f"{told(most, np.nanmax(gains))} and {told(least, np.nanmin(gains))}.",
+        f"{nulls['random weights']:.0%} under random weights; training adds most to "
+        f"{told(most, np.nanmax(gains))}, least to {told(least, np.nanmin(gains))}.",
         Measurement(
             f"share of {CHANNELS} that are tuned, mean over taps and parameters", own, "", nulls,
             tap=", ".join(taps),

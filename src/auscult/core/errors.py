@@ -73,6 +73,10 @@ class NothingToMeasureError(UserError):
     """
 
 
+class DivergedError(UserError):
+    """Training whose loss is no longer finite; the message says at which step and what to try."""
+
+
 class StoreError(UserError):
     """An activation store that is damaged, or that was made by something else."""
 

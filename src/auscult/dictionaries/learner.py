@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from auscult.core.errors import StoreError, UserError
+from auscult.core.errors import DivergedError, StoreError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary, Objective
 from auscult.dictionaries.checkpoint import Checkpoint
@@ -132,8 +132,8 @@ class Learner:
             vectors: The batch, preprocessed, where someone did it already; it has no target then.
 
         Raises:
-            UserError: A term of the loss is not finite, maybe because the batch is not; parameters
-                are as they were.
+            DivergedError: A term of the loss is not finite; parameters are as they were.
+            UserError: It is not, because the batch is not.
         """
         dictionary = self._dictionary
         rise = min(1.0, (step + 1) / max(1, self._conduct.sparsity_warm_up))
@@ -148,7 +148,7 @@ class Learner:
             losses |= {name: float(extra.detach()) for name, extra in extras.items()}
         if not math.isfinite(sum(losses.values())):
             dictionary.pair(x, target)  # says so where it is for the vectors
-            raise UserError(
+            raise DivergedError(
                 f"the loss of dictionary {self.name!r} is not finite at step {step + 1}"
                 f" ({losses}): train anew with a lower learning rate than {lr:.3g}"
             )

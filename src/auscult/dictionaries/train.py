@@ -153,7 +153,7 @@ def train(
         ConfigError: Names clash or cannot be file names.
         WidthError: A dictionary was made for vectors of another width.
         StoreError: The folder holds another training, or damage.
-        UserError: A loss is not finite; the last checkpoint is kept.
+        DivergedError: A loss is not finite; the last checkpoint is kept.
     """
     _check(jobs, source, targets)
     _check_sparsity(jobs, settings)

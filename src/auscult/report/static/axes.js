@@ -74,7 +74,7 @@
     const slant = xNames && !bare && slanted(xNames, width);
     const foot = slant ? Math.min(0.62 * LETTER * Math.max(...xNames.map((words) => Math.min(words.length, LONGEST))), 110) : 0;
     const left = bare ? 4 : Math.max(12 + 6.2 * Math.max(...yTicks.map(([, words]) => words.length), 1), slant ? 0.8 * LETTER * Math.min(xNames[0].length, LONGEST) : 0);
-    const box = { left, top: bare ? 4 : 22, right: width - (bare ? 4 : 12), bottom: height - (bare ? 4 : compact ? 32 : 40) };
+    const box = { left, top: bare ? 4 : 22, right: width - (bare ? 4 : xNames && !slant ? Math.max(12, 3.2 * xNames[xNames.length - 1].length) : 12), bottom: height - (bare ? 4 : compact ? 32 : 40) };
     // Names that lean need room below; the plot keeps its own.
     height += foot;
     const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label, class: "chart" });
