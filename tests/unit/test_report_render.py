@@ -9,8 +9,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from auscult.blocks import Axis, Curve, Finding, Series, save_blocks
 from auscult.core.errors import StoreError
 from auscult.report.overview import asked
 from auscult.report.render import render
@@ -368,3 +370,47 @@ def test_rendering_needs_no_torch(run):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (run / "report" / "index.html").exists()
+
+
+def finding(tap, reason="It holds when it beats chance."):
+    return Finding(f"{tap} is told", f"0.{len(tap)}", "chance: 0.1", "holds", "", "X-1", reason)
+
+
+@pytest.fixture
+def answered(run):
+    """A run whose first page has twelve answers by one rule, and two by another."""
+
+    def put(*blocks):
+        save_blocks(run / "results" / "filters", list(blocks))
+        render(run)
+        return page(run, "filters")
+
+    return put
+
+
+def test_answers_by_one_rule_are_rows_and_the_rule_is_said_once(answered):
+    html = answered(*(finding(f"tap.{i}") for i in range(12)))
+    assert html.count("It holds when it beats chance.") == 1
+    assert html.count("Claim X-1") == 1
+    assert html.count('<div class="answer"') == 12
+    assert all(f"tap.{i} is told" in html for i in range(12))
+    shown, folded = html.split("<summary>4 more</summary>")
+    assert shown.count("is told") == 8
+    assert folded.count("is told") == 4
+
+
+def test_answers_by_other_rules_keep_theirs(answered):
+    rules = ("first rule", "second rule", "second rule")
+    html = answered(*(finding(f"tap.{i}", rule) for i, rule in enumerate(rules)))
+    assert html.count('class="finding"') == 3
+    assert (html.count("first rule"), html.count("second rule")) == (1, 2)
+
+
+def test_names_of_an_axis_that_do_not_fit_are_told(answered):
+    """Three places, two names: a page never shows a figure that names the wrong stage."""
+    y = np.zeros(3)
+    axes = (Axis("stage"), Axis("share"))
+    html = answered(
+        Curve("Over depth", np.arange(3), (Series("own", y),), *axes, x_names=("a", "b"))
+    )
+    assert "do not fit one another" in html

@@ -133,9 +133,10 @@ def _strange(result: Result) -> Curve:
         steps,
         tuple(series),
         _STEP,
-        Axis("distance from training, of held-out latents'"),
-        "Distance to the fifth nearest latent of the probes' training, median over frames, as a "
-        "ratio to that of held-out latents. Above the dashed line probes extrapolate.",
+        Axis("strangeness, of held-out latents'"),
+        "Distance to the fifth nearest latent of the probes' training, over what latents have among "
+        "themselves there; median over frames, as a ratio to that of held-out latents. Above the "
+        "dashed line probes extrapolate.",
     )
 
 
