@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from auscult.analyses.psychophysics import Psychophysics
-from auscult.blocks import SmallMultiples
+from auscult.blocks import Gallery, Heatmap, SmallMultiples
 from auscult.testing.planted_tuning import RATE, Planted
 from auscult.testing.studies import answer
 
@@ -49,6 +49,10 @@ def null(tmp_path_factory):
 def curve(result, sweep, unit):
     best = result.facts["taps"]["units"][sweep]["best"]
     return result.arrays[f"units/{sweep}/curves"][:, best.index(unit)]
+
+
+def gallery_of(page):
+    return next(one for one in page if isinstance(one, Gallery))
 
 
 def share(result, sweep):
@@ -103,7 +107,8 @@ def test_what_was_planted_counts_as_tuned_and_the_deaf_never_do(found, sweep, tu
 
 
 def test_curves_are_drawn_as_shares_of_their_own_greatest(found):
-    drawn = [one for one in Psychophysics().view(found) if isinstance(one, SmallMultiples)]
+    cards = gallery_of(Psychophysics().view(found)).items
+    drawn = [one for card in cards for one in card.blocks if isinstance(one, SmallMultiples)]
     assert len(drawn) == len(SETTINGS["sweeps"])
     for picture in drawn:
         for curve_ in picture.curves:
@@ -112,8 +117,28 @@ def test_curves_are_drawn_as_shares_of_their_own_greatest(found):
 
 
 def test_planted_tuning_is_told_from_random_weights(found):
-    told = {one.measurement.name.split(":")[0]: one.verdict for one in found.judgements}
+    told = {one.measurement.name.split(":")[0]: one.verdict for one in found.judgements[1:]}
     assert told == {"pitch": "holds", "level": "holds", "AM rate": "holds"}
+
+
+def test_the_first_answer_is_the_mean_of_all_and_names_where_training_adds_most(found):
+    overall, *each = found.judgements
+    assert overall.verdict == "holds"
+    assert overall.measurement.value == pytest.approx(np.mean([o.measurement.value for o in each]))
+    gains = [o.measurement.value - o.measurement.controls["random weights"] for o in each]
+    most = each[int(np.argmax(gains))].measurement.name.partition(":")[0]
+    assert f"adds most to {most} at units ({100 * max(gains):+.0f} points)" in overall.sentence
+
+
+def test_the_picture_of_what_training_adds_has_every_tap_and_parameter(found):
+    page = Psychophysics().view(found)
+    adds = next(one for one in page if isinstance(one, Heatmap))
+    assert (adds.y_names, adds.x_names) == (("units",), tuple(SETTINGS["sweeps"]))
+    cards = {card.name: card.measures["training adds"] for card in gallery_of(page).items}
+    for name, points in zip(adds.x_names, adds.values[0], strict=True):
+        one = share(found, name)
+        gain = 100 * (one.value - one.controls["random weights"])
+        assert (points, cards[f"units: {name}"]) == (pytest.approx(gain), pytest.approx(gain))
 
 
 def test_nothing_is_found_where_nothing_was_planted(null):

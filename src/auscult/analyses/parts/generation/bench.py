@@ -273,11 +273,10 @@ class Bench:
             told = [f"steps {one.start} to {one.stop - 1}" for one in self.windows]
             pairs = zip(made, ["untouched", *told], strict=True)
             clips: tuple[Clip, ...] = tuple(one.clip(label) for one, label in pairs)
-            blocks.append(
-                ClipGrid(
-                    f"More {name}, steered at {place}", clips, f"{self.names[0]}, the same seed."
-                )
-            )
+            note = f"{self.names[0]}, the same seed."
+            if name == "loudness":
+                note += " All play at equal loudness: what was moved is read off the gains."
+            blocks.append(ClipGrid(f"More {name}, steered at {place}", clips, note))
             sounds += made
         return list(blocks), sounds
 

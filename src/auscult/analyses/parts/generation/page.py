@@ -134,9 +134,9 @@ def _strange(result: Result) -> Curve:
         tuple(series),
         _STEP,
         Axis("strangeness, of held-out latents'"),
-        "Distance to the fifth nearest latent of the probes' training, over what latents have among "
-        "themselves there; median over frames, as a ratio to that of held-out latents. Above the "
-        "dashed line probes extrapolate.",
+        "Distance to the fifth nearest latent of the probes' training, over what latents have "
+        "among themselves there; median over frames, as a ratio to that of held-out latents. Above "
+        "the dashed line probes extrapolate.",
     )
 
 
