@@ -113,7 +113,7 @@ def _judged(place: str, concept: str, rows: Sequence[Mapping[str, Any]], bench: 
     best = max(own, key=lambda row: (row["verdict"] == "holds", row["effect"]))
     return Judgement(
         f"{concept}, steered at {place}: most in steps {best['first']} to {best['last']}, by "
-        f"{best['effect']:.2f} s.d.",
+        f"{best['effect']:z.2f} s.d.",
         _measurement(best, bench),
         best["verdict"],
         best["reason"],
