@@ -7,6 +7,7 @@ import pytest
 
 from auscult.core.errors import NothingToMeasureError
 from auscult.measures.partial_levels import level_db, own_partials_hz, path_roughness
+from auscult.sounds.synthetic import hz_of
 from auscult.testing.studies import answer
 
 CEILING = "ceiling: frames of the other note alone"
@@ -53,6 +54,20 @@ def test_a_claim_outlives_every_way_of_taking_the_direction_out(told):
     assert one.value == pytest.approx(max(by_way))
     names = [sound.label for sound in told.sounds]
     assert len(names) == len(set(names)) == 8
+
+
+def test_what_a_clip_is_called_is_what_it_sounds_like(told):
+    """The partials of the note that is taken out, read on the very sounds that the page plays."""
+    sounds = {sound.label: sound.waveform for sound in told.sounds}
+    both = next(label for label in sounds if label.endswith("(MIDI)"))
+    first, second = (int(word) for word in both.split() if word.isdigit())
+    rate = told.sounds[0].sample_rate
+    partials = own_partials_hz(hz_of(first), hz_of(second), rate)
+    level = {label: level_db(wave, partials, rate) for label, wave in sounds.items()}
+    assert level[f"{second} alone, round trip"] < level[both] - 30
+    assert level[f"{first}: walk to the other note alone"] < level[both] - 30
+    # The mean of samples is no note: what is subtracted leaves the note where it was.
+    assert level[f"{first}: direction subtracted"] == pytest.approx(level[both], abs=0.1)
 
 
 def test_a_patch_of_samples_changes_nothing_outside_its_span(told):
