@@ -53,7 +53,13 @@ class Lines:
 
 
 def clip_samples(model: AudioModel, stages: Sequence[Stage], n_frames: int) -> int:
-    """Length of a tone that gives every stage so many frames that hear nothing but the tone."""
+    """Length of a tone that gives every stage so many frames that hear nothing but the tone.
+
+    Raises:
+        NothingToMeasureError: There are no stages.
+    """
+    if not stages:
+        raise NothingToMeasureError("the model has no stage with a place in time")
     if model.probe_samples:
         return model.probe_samples
     return max(math.ceil(s.time.span + n_frames * s.time.hop) for s in stages)
