@@ -183,17 +183,23 @@ def shifted(values, time):
 @pytest.mark.parametrize("requantise", [False, True])
 def test_encoding_once_gives_what_encoding_anew_gives(codec, sounds, requantise):
     versions = Resynthesis(codec, "latent", sounds)
-    assert versions.at_latents
     slow = resynthesise(codec, sounds, {"latent": shifted}, requantise)
     assert torch.equal(versions(shifted, requantise), slow)
     assert not torch.equal(versions(None, requantise), slow)
     assert torch.equal(versions(None, requantise), resynthesise(codec, sounds, {}, requantise))
 
 
+def test_at_latents_sounds_are_encoded_once_for_all_versions(codec, sounds):
+    versions, told = Resynthesis(codec, "latent", sounds), []
+    handle = codec.module.encoder.register_forward_hook(lambda *_: told.append(1))
+    versions(shifted), versions(None), versions(shifted, True)
+    handle.remove()
+    assert not told
+
+
 @pytest.mark.parametrize("tap", ["conv.0", "decoder.conv.0"])
 def test_other_taps_are_edited_on_the_way(codec, sounds, tap):
     versions = Resynthesis(codec, tap, sounds)
-    assert not versions.at_latents
     slow = resynthesise(codec, sounds, {tap: shifted})
     assert torch.equal(versions(shifted), slow)
     assert not torch.equal(slow, resynthesise(codec, sounds))

@@ -66,24 +66,6 @@ def test_noise_responses_are_a_strided_correlation():
     np.testing.assert_allclose(found[:, 0], np.correlate(noise, filters[0], "valid")[::3])
 
 
-def test_a_cycle_is_predicted_by_one_state():
-    cycle = np.tile([0, 1, 2], 20)
-    assert prediction.markov_accuracy([cycle], [cycle], 1) == 1.0
-    assert prediction.markov_accuracy([cycle], [cycle], 0) == pytest.approx(1 / 3)
-
-
-def test_two_states_tell_what_one_cannot():
-    word = np.tile([0, 1, 0, 2], 20)
-    assert prediction.markov_accuracy([word], [word], 1) < 0.8
-    assert prediction.markov_accuracy([word], [word], 2) == 1.0
-
-
-def test_an_unseen_history_falls_back_to_a_shorter_one():
-    learned, new = np.array([0, 1, 0, 1, 0, 1]), np.array([7, 0, 1])
-    # History (7, 0) is new; after 0 came 1.
-    assert prediction.markov_accuracy([learned], [new], 2) == 1.0
-
-
 def test_usage_by_group_counts_known_labels():
     labels, groups = np.array([0, 1, 1, -1, 2]), np.array(["a", "a", "a", "a", "b"])
     found = reuse.usage_by_group(labels, groups, 3)
@@ -157,13 +139,3 @@ def test_clusters_have_a_gap_and_a_gaussian_has_none():
     none, _ = reuse.gap_statistic(rng.normal(size=(3000, 5)), 5, rng, repeats=4)
     assert gap > 0.5 > 10 * error
     assert abs(none) < 0.05
-
-
-def test_random_atoms_stay_in_the_principal_subspace():
-    rng = RNG(0)
-    basis = rng.normal(size=(3, 8))
-    x = rng.normal(size=(500, 3)) @ basis
-    atoms = reuse.random_subspace_atoms(x, 20, 3, rng)
-    residual = atoms - atoms @ np.linalg.pinv(basis) @ basis
-    np.testing.assert_allclose(residual, 0, atol=1e-8)
-    np.testing.assert_allclose(np.linalg.norm(atoms, axis=1), 1)

@@ -5,16 +5,6 @@ from auscult.core.errors import ConfigError
 from auscult.measures import tuning
 
 
-def test_a_tuning_curve_is_the_mean_per_bin():
-    curve, n = tuning.tuning_curve(
-        np.array([1.0, 3.0, 5.0, 9.0]),
-        np.array([100.0, 150.0, 400.0, 900.0]),
-        np.array([100.0, 200.0, 300.0, 400.0]),
-    )
-    np.testing.assert_allclose(curve, [2.0, np.nan, 5.0])
-    np.testing.assert_array_equal(n, [2, 0, 1])
-
-
 def test_the_quality_of_a_triangle_on_an_octave_axis():
     # Halves per octave from 1 kHz: falls to 2^-0.5 half an octave away on a log scale of values.
     centres = 1000 * 2.0 ** np.arange(-4, 4.25, 0.25)

@@ -1,8 +1,8 @@
 """How far one waveform is from another: batched, differentiable, and in units one can say.
 
 Each takes ``(reference, estimate)`` in that order, both ``[*batch time]`` at one rate and of one
-length, and returns one value a waveform. They differ in what they forgive: the decibel ratios
-compare samples, so a delay of one sample or a turned phase counts as noise; the spectral ones
+length, and returns one value a waveform. They differ in what they forgive: the decibel ratio
+compares samples, so a delay of one sample or a turned phase counts as noise; the spectral ones
 compare magnitudes, so they hear neither. None models hearing: quote several, and beside a control.
 """
 
@@ -27,24 +27,6 @@ LIMIT_DB = 120.0
 """Ratios end here on both sides: beyond it float32 samples hold rounding alone."""
 
 _TINY = 10.0 ** (-LIMIT_DB / 10.0)
-
-
-def snr_db(
-    reference: Float[Tensor, "*batch time"], estimate: Float[Tensor, "..."]
-) -> Float[Tensor, "*batch"]:
-    """Signal-to-noise ratio ``10 log10(|s|² / |s - ŝ|²)`` in decibels; higher is nearer.
-
-    Range: up to 120 dB, where it ends; 0 for silence; below 0 when the error is louder than the
-    sound. Bias: a wrong gain alone costs (half the amplitude scores 6 dB), and so does a delay too
-    short to be heard.
-
-    Raises:
-        AudioError: Shapes differ, a value is not finite, or a reference is silent.
-    """
-    _checked(reference, estimate)
-    power = reference.square().sum(-1)
-    noise = (reference - estimate).square().sum(-1)
-    return 10.0 * torch.log10(power / (noise + _TINY * power))
 
 
 def si_sdr_db(

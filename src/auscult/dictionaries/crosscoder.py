@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from auscult.core.errors import ConfigError, WidthError
+from auscult.core.errors import WidthError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary, DictionaryParams, Objective
 from auscult.dictionaries.linear import squared_error
 from auscult.dictionaries.preprocessing import Preprocessing
@@ -98,16 +98,6 @@ class CrosscoderDictionary(Dictionary):
     def atoms(self) -> Float[Tensor, "n_features d_in"]:
         """Rows of the decoder over all parts, in preprocessed units."""
         return self.decoder
-
-    def part_atoms(self, part: int) -> Float[Tensor, "n_features d_part"]:
-        """The directions in one part, counted from 0, of whatever length they have there.
-
-        Raises:
-            ConfigError: There is no such part.
-        """
-        if not 0 <= part < len(self.widths):
-            raise ConfigError(f"there are parts 0 to {len(self.widths) - 1}, not {part}")
-        return self._parts()[part]
 
     @property
     def shares(self) -> Float[Tensor, "n_features n_parts"]:

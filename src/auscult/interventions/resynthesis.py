@@ -74,11 +74,6 @@ class Resynthesis:
         self._time = time_base(model, found.point)
         self._latents = self._encoded_once()
 
-    @property
-    def at_latents(self) -> bool:
-        """Whether sounds are encoded once for all versions."""
-        return self._latents is not None
-
     @torch.no_grad()
     def __call__(
         self, edit: EditFunction | None = None, requantise: bool = False

@@ -193,34 +193,3 @@ def overlap_null(
         predict_label(states, labels, recordings, rng),
         linear_r_squared(states, generators, recordings, rng),
     )
-
-
-def markov_accuracy(
-    sequences: list[Int[np.ndarray, " _"]], held_out: list[Int[np.ndarray, " _"]], order: int
-) -> float:
-    """Accuracy of a feature-state Markov chain on held-out clips, 0 to 1 (METHODS A-21 ii).
-
-    Answers the most frequent successor of the last ``order`` states; where this history was never
-    seen, that of a shorter one. Order 0 is the majority rate. NaN without anything to predict.
-    """
-    tables = [_successors(sequences, k) for k in range(order + 1)]
-    right = total = 0
-    for sequence in held_out:
-        states = tuple(sequence.tolist())
-        for t in range(order, len(states)):
-            histories = (states[t - k : t] for k in range(order, -1, -1))
-            known = (h for h in histories if h in tables[len(h)])
-            right += tables[len(h)][h] == states[t] if (h := next(known, None)) is not None else 0
-            total += 1
-    return right / total if total else float("nan")
-
-
-def _successors(sequences: list[np.ndarray], order: int) -> dict[tuple[int, ...], int]:
-    """Most frequent successor of each history; of equally frequent ones the smallest."""
-    counts: dict[tuple[int, ...], dict[int, int]] = {}
-    for sequence in sequences:
-        states = sequence.tolist()
-        for t in range(order, len(states)):
-            after = counts.setdefault(tuple(states[t - order : t]), {})
-            after[states[t]] = after.get(states[t], 0) + 1
-    return {h: min(after, key=lambda s: (-after[s], s)) for h, after in counts.items()}

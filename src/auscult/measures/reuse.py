@@ -7,7 +7,6 @@ from jaxtyping import Float, Int, Shaped
 
 from auscult.core.errors import ConfigError
 from auscult.measures.geometry import nearest_atom, unit_rows
-from auscult.measures.matching import random_directions
 from auscult.measures.statistics import jensen_shannon
 
 
@@ -184,14 +183,6 @@ def spherical_centres(
         fresh = unit_rows(sums)
         centres = np.where(np.any(fresh != 0, axis=1, keepdims=True), fresh, centres)
     return centres
-
-
-def random_subspace_atoms(
-    x: Float[np.ndarray, "n d"], n: int, rank: int, rng: np.random.Generator
-) -> Float[np.ndarray, "m d"]:
-    """Random unit directions within the data's own principal subspace (METHODS §1.3, 2)."""
-    _, axes = np.linalg.eigh(np.cov(x.T.astype(np.float64)))
-    return random_directions(n, rank, rng, axes[:, ::-1][:, :rank].T)
 
 
 @dataclass(frozen=True)

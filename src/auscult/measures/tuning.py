@@ -8,31 +8,6 @@ from jaxtyping import Bool, Float, Int
 from auscult.core.errors import ConfigError
 
 
-def tuning_curve(
-    values: Float[np.ndarray, " n"],
-    f0_hz: Float[np.ndarray, " n"],
-    edges_hz: Float[np.ndarray, " edge"],
-) -> tuple[Float[np.ndarray, " bin"], Int[np.ndarray, " bin"]]:
-    """Average an activation over bins of fundamental frequency, E[z | f0] (METHODS A-8).
-
-    Args:
-        values: Activation per tone or frame.
-        f0_hz: Fundamental of each; what lies outside the edges is left out.
-        edges_hz: Ascending; a bin holds its lower edge, the last one its upper edge too.
-
-    Returns:
-        Mean per bin, NaN for an empty one, and the number of values in it.
-    """
-    which = np.searchsorted(edges_hz, f0_hz, "right") - 1
-    n_bins = len(edges_hz) - 1
-    which[f0_hz == edges_hz[-1]] = n_bins - 1
-    inside = (which >= 0) & (which < n_bins)
-    counts = np.bincount(which[inside], minlength=n_bins)
-    sums = np.bincount(which[inside], values[inside].astype(np.float64), n_bins)
-    means = np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0)
-    return means, counts
-
-
 def q_factor(
     curve: Float[np.ndarray, " bin"], centres_hz: Float[np.ndarray, " bin"], level: float = 2**-0.5
 ) -> float:
