@@ -14,6 +14,7 @@ import auscult
 from auscult.concepts.base import CONCEPTS
 from auscult.core import errors
 from auscult.core.config import Config
+from auscult.interventions.base import EDITS
 
 HERE = Path(__file__).parent / "reference"
 
@@ -222,7 +223,7 @@ def pages() -> dict[str, str]:
     return {
         "spec.md": spec_page(),
         "models.md": registry_page(
-            "Models", "`auscult models`; `type` in `[model]`.", auscult.MODELS
+            "Models", "`auscult list models`; `type` in `[model]`.", auscult.MODELS
         ),
         "sounds.md": registry_page(
             "Sounds", "`auscult list sounds`; `type` in `[sounds]`.", auscult.SOUNDS
@@ -237,6 +238,9 @@ def pages() -> dict[str, str]:
         ),
         "concepts.md": registry_page(
             "Concepts", "`auscult list concepts`; `type` in a list of concepts.", CONCEPTS
+        ),
+        "edits.md": registry_page(
+            "Edits", "`auscult list edits`; [how](../how-to/taps.md) a tap is changed.", EDITS
         ),
         "cli.md": cli_page(),
         "errors.md": errors_page(),

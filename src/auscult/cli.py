@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from auscult.cli_hub import bundle, pull, push
+from auscult.cli_registries import KINDS, registry_of
 from auscult.cli_terminal import Bars, print_registry, print_table, visible
-from auscult.core.errors import AuscultError, UserError, suggestion
+from auscult.core.errors import AuscultError, UserError
 
 app = typer.Typer(
     name="auscult",
@@ -88,35 +89,12 @@ def init(
     typer.echo(f"{path}: read it, change it, then: auscult run {path.name}")
 
 
-@app.command()
-def models() -> None:
-    """List the model families."""
-    from auscult.models.base import MODELS
-
-    print_registry(MODELS)
-
-
 @app.command(name="list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="models, sounds, concepts, dictionaries, analyses.")],
+    kind: Annotated[str, typer.Argument(help=", ".join(KINDS) + ".")],
 ) -> None:
     """List what is registered of one kind."""
-    from auscult.analyses.base import ANALYSES
-    from auscult.concepts.base import CONCEPTS
-    from auscult.dictionaries.base import DICTIONARIES
-    from auscult.models.base import MODELS
-    from auscult.sounds.base import SOUNDS
-
-    kinds: dict[str, Any] = {
-        "concepts": CONCEPTS,
-        "models": MODELS,
-        "sounds": SOUNDS,
-        "dictionaries": DICTIONARIES,
-        "analyses": ANALYSES,
-    }
-    if kind not in kinds:
-        raise UserError(f"there is nothing called {kind!r} to list{suggestion(kind, kinds)}")
-    print_registry(kinds[kind])
+    print_registry(registry_of(kind))
 
 
 @app.command()

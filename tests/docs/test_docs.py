@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import auscult
+from auscult.cli_registries import KINDS, registry_of
 from auscult.core import errors
 from tests.docs.blocks import Block, blocks_of
 
@@ -120,18 +121,17 @@ def test_every_public_name_is_documented(name: str):
     assert f"`auscult.{name}`" in (ROOT / "docs/reference/api.md").read_text()
 
 
-@pytest.mark.parametrize(("registry", "page"), [
-    ("MODELS", "models"), ("SOUNDS", "sounds"), ("DICTIONARIES", "dictionaries"), ("ANALYSES", "analyses"),
-])  # fmt: skip
-def test_every_registered_name_and_setting_is_documented(registry: str, page: str):
+@pytest.mark.parametrize("page", list(KINDS))
+def test_every_registered_name_and_setting_is_documented(page: str):
+    registry = registry_of(page)
     text = (ROOT / f"docs/reference/{page}.md").read_text()
-    for name in getattr(auscult, registry).names():
+    for name in registry.names():
         if name.startswith("example-"):  # of another test in this process
             continue
         section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
-        for field, info in getattr(auscult, registry).get(name).Params.model_fields.items():
+        for field, info in registry.get(name).Params.model_fields.items():
             assert f"| `{field}` |" in section
-            assert info.description, f"{registry} {name}.{field} has no docstring"
+            assert info.description, f"{registry.kind} {name}.{field} has no docstring"
 
 
 def test_links_between_pages_lead_somewhere():

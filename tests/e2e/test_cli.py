@@ -4,14 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 import typer.main
 from typer.testing import CliRunner
 
+import auscult as package
 from auscult.cli import app, main
+from auscult.cli_registries import KINDS
+from auscult.core.registry import Registry
 from tests.e2e.conftest import tiny_spec
 from tests.e2e.test_run import as_toml
 
@@ -19,7 +25,7 @@ from tests.e2e.test_run import as_toml
 def auscult(folder: Path, *words: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [sys.executable, "-m", "auscult.cli", *words],
+        [sys.executable, "-m", "auscult", *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -70,6 +76,29 @@ def test_help_needs_no_torch(tmp_path: Path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "init" in done.stdout
+
+
+def registries() -> dict[str, Registry]:
+    """Every registry that a package of ours holds, by the capitals it goes under."""
+    homes = [import_module(f"auscult.{one.name}") for one in iter_modules(package.__path__)]
+    bases = [find_spec(f"{home.__name__}.base") and import_module(f"{home.__name__}.base")
+             for home in homes if hasattr(home, "__path__")]  # fmt: skip
+    return {
+        word: one
+        for base in bases
+        for word, one in vars(base or object).items()
+        if isinstance(one, Registry)
+    }
+
+
+def test_every_registry_is_listed_and_by_one_command():
+    held = registries()
+    assert len(held) >= 6
+    assert {word.upper() for word in KINDS} == set(held)
+    for word in KINDS:
+        said = CliRunner().invoke(app, ["list", word]).output
+        assert all(name in said for name in held[word.upper()].names())
+    assert not set(KINDS) & set(typer.main.get_command(app).commands)
 
 
 def test_init_writes_a_spec_that_is_accepted_and_does_not_overwrite(tmp_path: Path):
