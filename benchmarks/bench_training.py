@@ -49,6 +49,9 @@ peer, as a prototype reached it on a processor with AMX."""
 
 QUICK = ("w1", "w2a", "q3")
 
+AS_GOOD = 1.1
+"""Times our FVU up to which a peer counts as being as good."""
+
 UNJUDGED = ("w2c",)
 """What is trained for too few steps to speak of quality, and too wide to encode for long."""
 
@@ -199,6 +202,12 @@ def show(asked, results, peaks):
         return None
     best = min(peers, key=lambda name: peers[name]["step_ms"])
     least_ms = 1e3 * needed_gflop(asked) / peaks[True]
+    as_good = {
+        name: got["step_ms"]
+        for name, got in peers.items()
+        if "fvu" in got and got["fvu"] <= AS_GOOD * mine["fvu"]
+    }
+    rival = min(as_good, key=lambda name: as_good[name]) if as_good else None
     memory = max(1.0, min(got["memory_mb"] for got in peers.values()))
     fastest = max(got["encode_rate"] or 0 for got in peers.values())
     exact = results.get("ours float32", mine)
@@ -208,6 +217,7 @@ def show(asked, results, peaks):
         f"{exact['step_ms']:.3g}",
         f"{mine['step_ms']:.3g}",
         f"**{peers[best]['step_ms'] / mine['step_ms']:.1f} ×**",
+        f"{as_good[rival] / mine['step_ms']:.1f} × ({rival})" if rival else "–",
         f"{asked['goal']:.1f} ×" if "goal" in asked else "–",
         f"{peers[best]['step_ms'] / least_ms:.1f} ×",
         f"{least_ms / mine['step_ms']:.0%}",
@@ -224,8 +234,9 @@ def show(asked, results, peaks):
     return [*cells, f"{mine['memory_mb'] / memory:.2f} ×"]
 
 
-HEAD = ("", "best peer", "its ms a step", "ours, float32", "ours, bfloat16", "faster by", "goal",
-        "this machine allows", "of its peak", "FVU: peer / float32 / bfloat16", "L0",
+HEAD = ("", "best peer", "its ms a step", "ours, float32", "ours, bfloat16", "faster by",
+        "than the best as good", "goal", "this machine allows", "of its peak",
+        "FVU: peer / float32 / bfloat16", "L0",
         "encodes, float32 / bfloat16", "memory")  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from auscult.dictionaries.train import TrainingJob, TrainSettings
 from auscult.dictionaries.train import train as train_dictionaries
 from auscult.store.source import ArraySource
 
+DICTIONARIES.names()  # loads every type, as importing a peer does
+
 
 def built(asked, source, seed=0):
     section = {"type": asked["kind"], "n_features": asked["m"]}

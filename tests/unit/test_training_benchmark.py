@@ -64,13 +64,13 @@ def test_the_table_compares_with_the_fastest_peer_and_with_what_the_machine_allo
     got = {"cpu_ms": 9.0, "fvu": 0.5, "l0": 4.0, "memory_mb": 50.0, "encode_rate": 100.0}
     results = {
         "slow": got | {"step_ms": 9.0},
-        "fast": got | {"step_ms": 4.096},
+        "fast": got | {"step_ms": 4.096, "fvu": 0.56},
         "ours bf16": got | {"step_ms": 1.024, "memory_mb": 25.0, "encode_rate": 300.0},
         "ours float32": got | {"step_ms": 2.0, "encode_rate": 120.0},
     }
     row = bench.show(asked, results, [50.0, 100.0])
     assert row[0] == "fast"
-    assert row[4:8] == ["**4.0 ×**", "3.0 ×", "10.0 ×", "40%"]
+    assert row[4:9] == ["**4.0 ×**", "8.8 × (slow)", "3.0 ×", "10.0 ×", "40%"]
     assert row[-2:] == ["1.20 × / 3.00 ×", "0.50 ×"]
     bench.write_table({"w1": row})
     assert capsys.readouterr().out.splitlines()[-1].count("|") == len(bench.HEAD) + 1
