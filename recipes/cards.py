@@ -1,5 +1,6 @@
 """What every model card needs: intervals over recordings, tables, and a file."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -60,9 +61,10 @@ def versions(*packages: str) -> str:
     return ", ".join(f"{name} {version(name)}" for name in packages)
 
 
-def megabytes(path: Path) -> str:
-    """Size of a file in units of a million bytes."""
-    return f"{path.stat().st_size / 1e6:.2f} MB"
+def stamp(path: Path) -> str:
+    """Size in units of a million bytes, and the hash by which a card is that of its file."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{path.stat().st_size / 1e6:.2f} MB, SHA-256 `{digest}`"
 
 
 def write_card(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 import torch
-from cards import bootstrap_mean, megabytes, table, versions, write_card
+from cards import bootstrap_mean, stamp, table, versions, write_card
 from jaxtyping import Float
 from safetensors import safe_open
 from synth import Recording, Renderer, at_level, draw_note, held_out_programs, render_corpus
@@ -181,7 +181,7 @@ processor; {versions("torch", "transformers", "numpy", "tinysoundfont", "librosa
 
 ## File
 
-`{weights.name}`, {megabytes(weights)}, loads strictly into a fresh `EncodecModel(config)`; weight
+`{weights.name}`, {stamp(weights)}, loads strictly into a fresh `EncodecModel(config)`; weight
 norm is kept as a parametrisation. Codebooks are stored in half precision and load into
 float32; the figures above are those of the stored values. Licence: Apache-2.0. The sounds it
 learned from were rendered with FluidR3 GM (Frank Wen, MIT licence).

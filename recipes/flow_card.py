@@ -15,7 +15,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 import torch
-from cards import BUNDLED, Estimate, bootstrap_mean, megabytes, table, versions, write_card
+from cards import BUNDLED, Estimate, bootstrap_mean, stamp, table, versions, write_card
 from flow_notes import (
     LEVELS_DB,
     N_CUTS,
@@ -243,7 +243,7 @@ once in ten. AdamW, moving average of the weights. {minutes} minutes of one proc
 
 ## File
 
-`mini-flow.safetensors`, {size}, matrices in half precision, read into float32; the figures are of
+`mini-flow.safetensors`, {file}, matrices in half precision, read into float32; the figures are of
 the stored values. The codec is `mini-encodec`'s file. Licence: Apache-2.0. The sounds it learned
 from were rendered with FluidR3 GM (Frank Wen, MIT licence).
 """
@@ -274,7 +274,7 @@ def main() -> None:
         notes=told["notes"],
         minutes=told["minutes"],
         versions=versions("torch", "numpy", "tinysoundfont", "librosa", "scikit-learn"),
-        size=megabytes(weights),
+        file=stamp(weights),
     )
     write_card(BUNDLED / "mini-flow.md", text)
     log.info("%s", text)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cards import BUNDLED, Estimate, bootstrap_mean, megabytes, table, versions, write_card
+from cards import BUNDLED, Estimate, bootstrap_mean, stamp, table, versions, write_card
 from jaxtyping import Float, Int
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -200,7 +200,7 @@ Classes in the order of the logits: {", ".join(CLASSES)}.
 
 ## File
 
-`{weights.name}`, {megabytes(weights)}. Filter and class weights are stored in half precision and
+`{weights.name}`, {stamp(weights)}. Filter and class weights are stored in half precision and
 load into float32; the figures above are those of the stored values. Licence: Apache-2.0. The
 sounds it learned from were rendered with FluidR3 GM (Frank Wen, MIT licence).
 """

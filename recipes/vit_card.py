@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from audio_vit_sounds import KINDS, SAMPLE_RATE, SECONDS, Sound, families, render, vocabulary
-from cards import BUNDLED, bootstrap_mean, megabytes, table, versions, write_card
+from cards import BUNDLED, bootstrap_mean, stamp, table, versions, write_card
 from jaxtyping import Float
 from mini_audio_vit import MASKED, N_FRAMES, Decoder, as_corpus, draw_kept, patches_of
 from safetensors import safe_open
@@ -192,7 +192,7 @@ one-cycle rate. {made["minutes"]} minutes of one processor;
 
 ## File
 
-`{weights.name}`, {megabytes(weights)}. Matrices are stored in half precision and load into float32;
+`{weights.name}`, {stamp(weights)}. Matrices are stored in half precision and load into float32;
 all figures are those of the stored values. Licence: Apache-2.0. The sounds it learned from were
 rendered with FluidR3 GM (Frank Wen, MIT licence).
 """
