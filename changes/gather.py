@@ -23,7 +23,7 @@ def gathered(folder: Path, version: str) -> str:
         if path.name == "README.md":
             continue
         kind, text = path.stem.rpartition(".")[2], path.read_text(encoding="utf-8").strip()
-        if False:
+        if kind not in entries:
             raise ValueError(f"{path.name}: the kind is one of {', '.join(KINDS)}")
         if not text or "\n\n" in text:
             raise ValueError(f"{path.name} must hold one paragraph")
