@@ -95,6 +95,18 @@ def test_the_overview_names_the_model_and_its_weights(model, said, run):
     assert facts.get("Model", "") == said
 
 
+def test_dictionaries_of_one_grid_are_told_together(run):
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["spec"]["dictionaries"] = [
+        {"name": f"wide n_features={n},k={k}", "type": "topk", "n_features": n, "of": "responses"}
+        for n in (128, 512)
+        for k in (2, 4)
+    ] + [{"name": "pca", "type": "pca", "n_features": 32, "of": "generators"}]
+    told = dict(asked(RunFolder(run, manifest, {}, ())))["Dictionaries"]
+    wide = "4 × wide (topk on responses; n_features 128, 512; k 2, 4)"
+    assert told == f"{wide} · pca (pca of 32 on generators)"
+
+
 def test_the_page_of_claims_tells_each_apart_with_its_nulls(finished):
     html = page(finished, "ledger")
     for text in (

@@ -71,15 +71,27 @@ def _sounds(manifest: Mapping[str, Any], spec: Mapping[str, Any], sounds: Mappin
 
 
 def _dictionaries(spec: Mapping[str, Any]) -> str:
-    told = []
+    """Each by its name; those of one grid together, with the values that each setting took."""
+    grids: dict[tuple[str, str, str], list[dict[str, str]]] = {}
     for entry in _sections(spec, "dictionaries"):
         inner = _section(entry, "section") or entry
-        size = inner.get("n_features")
-        kind = " ".join(
-            str(word) for word in (inner.get("type"), f"of {size}" if size else "") if word
-        )
-        told.append(f"{entry.get('name', kind)} ({kind}, on {entry.get('of', 'responses')})")
-    return "; ".join(told)
+        size, kind = inner.get("n_features"), str(inner.get("type") or "")
+        name, _, settings = str(entry.get("name", kind)).partition(" ")
+        taken = dict(one.split("=", 1) for one in settings.split(",") if "=" in one)
+        of_size = f"{kind} of {size}" if size and "n_features" not in taken else kind
+        key = (name, of_size, str(entry.get("of", "responses")))
+        grids.setdefault(key, []).append(taken)
+    return " · ".join(_alike(*key, settings) for key, settings in grids.items())
+
+
+def _alike(name: str, kind: str, of: str, settings: Sequence[Mapping[str, str]]) -> str:
+    names = dict.fromkeys(setting for one in settings for setting in one)
+    values = [
+        f"{setting} {', '.join(dict.fromkeys(one[setting] for one in settings if setting in one))}"
+        for setting in names
+    ]
+    count = f"{len(settings)} × " if len(settings) > 1 else ""
+    return f"{count}{name} ({'; '.join([f'{kind} on {of}', *values])})"
 
 
 def _seeds(manifest: Mapping[str, Any], spec: Mapping[str, Any]) -> str:

@@ -53,7 +53,11 @@
     if (table.tHead && table.tBodies[0]?.rows.length > 1) auscult.sortable(table);
   });
   const here = document.querySelector(".top [aria-current]");
-  if (here) here.closest("nav").scrollLeft = here.offsetLeft - 24;
+  if (here) {
+    // Only as far as it takes to show the whole of it.
+    const nav = here.closest("nav"), seen = nav.getBoundingClientRect(), own = here.getBoundingClientRect();
+    if (own.right > seen.right) nav.scrollLeft += own.right - seen.right + 24;
+  }
   // What lies further down is drawn when there is time, so that printing and searching find it.
   (window.requestIdleCallback ?? ((act) => setTimeout(act, 400)))(() => auscult.seeAll(), { timeout: 3000 });
   document.documentElement.classList.add("ready");
