@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from auscult.analyses.base import ANALYSES, Analysis, Condition, Context, Measurement, Result
-from auscult.analyses.parts.answering import in_turn, numbers_table, verdict_of
+from auscult.analyses.parts.answering import in_turn, verdict_of
 from auscult.analyses.parts.reading import sample
 from auscult.blocks import Block, Finding
 from auscult.core.config import Config
@@ -48,8 +48,8 @@ class ExampleAnalysis(Analysis):
         return Result(tuple(measurements))
 
     def view(self, result: Result) -> list[Block]:
-        """A finding a tap, then the numbers."""
-        blocks: list[Block] = [
+        """A finding a tap; the report adds all numbers."""
+        return [
             Finding(
                 f"{one.tap}: channel 0 has a level of {one.text()}.",
                 one.text(),
@@ -58,7 +58,6 @@ class ExampleAnalysis(Analysis):
             )
             for one in result.measurements
         ]
-        return [*blocks, numbers_table(result.measurements)]
 
     @staticmethod
     def _measure(context: Context, tap: str, condition: Condition, params: ExampleParams) -> float:
