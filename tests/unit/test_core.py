@@ -111,6 +111,12 @@ def test_arrays_are_written_from_where_they_lie(tmp_path):
     assert all((read_arrays(tmp_path / "all.safetensors")[name] == 1.5).all() for name in "ab")
 
 
+def test_others_may_read_arrays_as_they_may_read_any_file(tmp_path):
+    (tmp_path / "plain").touch()
+    write_arrays(tmp_path / "all.safetensors", {"a": np.zeros(3)})
+    assert (tmp_path / "all.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_where_nothing_can_be_written_nothing_is_left(tmp_path):
     (tmp_path / "all.safetensors").mkdir()
     with pytest.raises(OSError, match=r"all\.safetensors"):

@@ -20,7 +20,10 @@ def _written_aside(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
+        aside.touch()
+        mode = aside.stat().st_mode
         yield aside
+        aside.chmod(mode)  # safetensors leaves a file that nobody else may read
         with aside.open("rb+") as file:
             os.fsync(file.fileno())
         aside.replace(path)
