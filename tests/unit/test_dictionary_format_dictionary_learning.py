@@ -10,11 +10,12 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from auscult.core.errors import CheckpointError, StoreError, UnknownNameError
-from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance
+from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.dictionaries.dictionary_learning import (
     load_dictionary_learning,
     save_dictionary_learning,
 )
+from auscult.dictionaries.provenance import Provenance
 from auscult.store.source import ArraySource
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dictionaries" / "dictionary_learning"

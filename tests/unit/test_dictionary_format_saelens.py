@@ -12,7 +12,8 @@ from torch.testing import assert_close
 
 from auscult.core.errors import CheckpointError, ConfigError, StoreError
 from auscult.core.timebase import TimeBase
-from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance
+from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.saelens import load_saelens, save_saelens
 from auscult.store.source import ArraySource
 

@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 from auscult.core.errors import CheckpointError, StoreError
-from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance
+from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.sparsify import load_sparsify, save_sparsify
 from auscult.store.source import ArraySource
 

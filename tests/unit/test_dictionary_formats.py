@@ -9,7 +9,8 @@ from torch.testing import assert_close
 from auscult.core.errors import CheckpointError, StoreError, UnknownNameError
 from auscult.core.tensors import read_arrays, write_arrays
 from auscult.core.timebase import TimeBase
-from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance
+from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.provenance import Provenance
 from auscult.store.source import ArraySource
 
 VALUES = (3.0 + 5.0 * np.random.default_rng(0).standard_normal((200, 6))).astype(np.float32)

@@ -12,7 +12,8 @@ from auscult.cli import main
 from auscult.core.errors import CheckpointError, StoreError
 from auscult.core.tensors import write_json
 from auscult.dictionaries import hub
-from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance
+from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.provenance import Provenance
 from auscult.store.source import ArraySource
 
 VALUES = ArraySource((3.0 + np.random.default_rng(0).standard_normal((50, 5))).astype(np.float32))

@@ -8,9 +8,9 @@ import torch
 
 from auscult.core.errors import UserError, WidthError
 from auscult.core.timebase import TimeBase
-from auscult.dictionaries.base import Provenance
 from auscult.dictionaries.codebook import CodebookDictionary
 from auscult.dictionaries.metrics import evaluate
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.relu import ReluDictionary
 from auscult.store.source import ArraySource
 

@@ -8,8 +8,9 @@ from torch import nn
 from torch.nn import functional
 
 from auscult.core.errors import AudioError, ConfigError, UnknownNameError, UserError, WidthError
-from auscult.dictionaries.base import DICTIONARIES, Provenance
+from auscult.dictionaries.base import DICTIONARIES
 from auscult.dictionaries.own_task import ClassTask, CodecTask, own_task
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.splicing import (
     levelled,
     silenced,

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,10 +17,13 @@ from auscult.core.config import Config
 from auscult.core.errors import ConfigError, InvariantError, UserError, WidthError
 from auscult.core.registry import Registry
 from auscult.core.rng import named_rng
-from auscult.core.timebase import TimeBase
 from auscult.dictionaries.preprocessing import Preprocessing
+from auscult.dictionaries.provenance import Provenance
 from auscult.store.source import VectorSource
 from auscult.store.statistics import Statistics
+
+if TYPE_CHECKING:
+    from auscult.dictionaries.stack import StackedGradients
 
 DICTIONARIES: Registry["Dictionary"] = Registry("dictionary", "auscult.dictionaries")
 
@@ -39,33 +42,6 @@ class DictionaryParams(Config):
 Reads = Literal["vectors", "neighbours", "target", "parts"]
 """What a type learns from: vectors; vectors and the next frame's; vectors of one tap and what is
 said at another; vectors of several taps or models, end to end."""
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a dictionary's vectors came from; it travels with the weights.
-
-    Attributes:
-        model: Name of the model.
-        weights: Digest of the model's weights.
-        tap: Address within the model.
-        of: Response vectors, or their differences over ``lag`` frames.
-        lag: Frames between the two ends of a generator.
-        time: Where the frames lie; None where there is no time.
-        target: Address of the tap that it gives back, where that is another one.
-        context: Frames on either side of each that it reads as well, end to end in time.
-        parts: Of vectors put end to end, where each part came from.
-    """
-
-    model: str = ""
-    weights: str = ""
-    tap: str = ""
-    of: Literal["responses", "generators"] = "responses"
-    lag: int = 1
-    time: TimeBase | None = None
-    target: str = ""
-    context: int = 0
-    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +93,7 @@ class Dictionary(nn.Module, ABC):
         priced: Whether a weight in its loss decides how sparse it is: ``sparsity`` multiplies it.
         unit_atoms: Whether its atoms have unit length.
         rotates: Whether a rotation of vectors and weights changes nothing but their coordinates.
+        stacked: How several of one small shape learn with the same calls, if they can.
         params: Its settings.
         d_in: Width of the vectors that it encodes.
         d_out: Width of the vectors that it gives back (a transcoder's differs from ``d_in``).
@@ -135,6 +112,7 @@ class Dictionary(nn.Module, ABC):
     priced: ClassVar[bool] = False
     unit_atoms: ClassVar[bool] = True
     rotates: ClassVar[bool] = False
+    stacked: "ClassVar[type[StackedGradients] | None]" = None
     vectors_since_fired: Tensor
 
     def __init__(self, params: Any, d_in: int) -> None:

@@ -21,7 +21,7 @@ class DenseRelu:
         linear: LinearCoder,
         centred: Float[Tensor, "n d_in"],
         goal: Float[Tensor, "n d_in"],
-        prices: Float[Tensor, " n_features"],
+        prices: Float[Tensor, " n_features"] | None,
         unit: float,
     ) -> None:
         """Prepare operands.
@@ -30,11 +30,15 @@ class DenseRelu:
             linear: The weights.
             centred: ``v - b_d``.
             goal: What is to be reconstructed, less ``b_d``.
-            prices: Of an activation, in the unit.
+            prices: Of an activation, in the unit; None where all are 1.
             unit: Of prices; 0 where nothing has a price.
         """
         self._step = DenseStep(linear, centred, goal, unit or 1.0 / len(centred))
-        self._prices = prices.to(self._step.dtype)
+        if prices is None or not unit:
+            price, dtype = 1.0 if unit else 0.0, self._step.dtype
+            self._prices = centred.new_full((self._step.n_features,), price, dtype=dtype)
+        else:
+            self._prices = prices.to(self._step.dtype)
 
     def _begin(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Activations of some vectors, and which are on."""
@@ -68,14 +72,14 @@ class DenseRelu:
             The squared error, the sum of each feature's activations, and how often it was on.
         """
         step = self._step
-        totals = step.scratch("totals", step.n_features, dtype=step.centred.dtype).zero_()
         acts, on = self._first
+        totals = step.added(None, acts)
         del self._first
         for start, stop in step.pieces:
             if start:
                 acts, on = self._begin(start, stop)
                 self._fired += counted(on)
-            totals += acts.sum(0)
+                totals = step.added(totals, acts)
             into_acts = step.decoded(start, stop, acts, self._prices)
             switch_off(into_acts, on)
             step.learn(start, stop, into_acts)

@@ -41,13 +41,19 @@ class DenseStep:
         self.dtype = linear.operands(centred)
         self._x = linear.lowered("centred", centred, self.dtype)
         self.pieces = list(pieces(self.n, self.n_features))
-        encoder = linear.lowered("encoder", linear.encoder.detach(), self.dtype)
+        self._whole = len(self.pieces) == 1
+        encoder = linear.lowered("encoder", linear.encoder, self.dtype)
         self._encoder = self._laid_out(encoder)
-        self._encoder_bias = linear.encoder_bias.detach().to(self.dtype)
+        self._encoder_bias = linear.encoder_bias.to(self.dtype)
         self._decoder: Tensor | None = None
+        self._into: dict[str, Tensor] = {}
 
     def _laid_out(self, weights: Tensor) -> Tensor:
-        return laid_out(weights, self.pieces[0][1]) if len(self.pieces) > 1 else weights
+        return weights if self._whole else laid_out(weights, self.pieces[0][1])
+
+    def _part(self, values: Tensor, start: int, stop: int) -> Tensor:
+        """Some rows; of a small dictionary's step a tenth would go into cutting all of them."""
+        return values if self._whole else values[start:stop]
 
     def scratch(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         """A tensor that is overwritten at the next step, or when asked for again."""
@@ -57,20 +63,16 @@ class DenseStep:
         self, start: int, stop: int, *, rectified: bool = False
     ) -> Float[Tensor, "m n_features"]:
         """``p`` of some vectors, or ``relu(p)``."""
-        x = self._x[start:stop]
+        x = self._part(self._x, start, stop)
         return affine_product(x, self._encoder, self._encoder_bias, rectified=rectified)
 
     def _begin(self) -> Tensor:
         """What is needed from the first decoding on."""
-        held, wide = self.linear.decoder.detach(), self.centred.dtype
+        held = self.linear.decoder
         # Into an activation: the residual times this.
         scaled = self.scratch("decoder in units", *held.shape)
         self._scaled = self._laid_out(torch.mul(held, 2.0 / (self.n * self.unit), out=scaled))
-        self._residual = self.scratch("residual", self.n, self.d_in, dtype=wide)
-        shape = (self.d_in, self.n_features)
-        self._into_encoder = self.scratch("into encoder", *shape, dtype=wide)
-        self._into_decoder = self.scratch("into decoder", *shape, dtype=wide)
-        self._into_bias = self.scratch("into bias", self.n_features, dtype=wide).zero_()
+        self._residual = self.scratch("residual", self.n, self.d_in, dtype=self.centred.dtype)
         return self.linear.lowered("decoder", held, self.dtype)
 
     def decoded(
@@ -87,26 +89,39 @@ class DenseStep:
         if self._decoder is None:
             self._decoder = self._begin()
         estimate = self.scratch("estimate", stop - start, self.d_in)
-        rows = self._residual[start:stop].copy_(torch.mm(acts, self._decoder, out=estimate))
-        pull = rows.sub_(self.goal[start:stop])
+        torch.mm(acts, self._decoder, out=estimate)
+        pull = self._part(self._residual, start, stop).copy_(estimate)
+        pull.sub_(self._part(self.goal, start, stop))
         if self.dtype != pull.dtype:
             pull = estimate.copy_(pull)
         if self.linear.frozen != "decoder":
-            self._accumulate(self._into_decoder, pull, acts, start)
+            self._accumulate("decoder", pull, acts, start)
         return affine_product(pull, self._scaled, prices)
 
     def learn(self, start: int, stop: int, into_acts: Float[Tensor, "m n_features"]) -> None:
         """Learn W_e and b_e from the gradient by ``p``."""
-        self._into_bias += into_acts.sum(0)
+        self._into["bias"] = self.added(self._into.get("bias"), into_acts)
         if self.linear.frozen != "encoder":
-            self._accumulate(self._into_encoder, self._x[start:stop], into_acts, start)
+            self._accumulate("encoder", self._part(self._x, start, stop), into_acts, start)
 
-    def _accumulate(self, total: Tensor, left: Tensor, right: Tensor, start: int) -> None:
+    def added(
+        self, total: Float[Tensor, " n_features"] | None, values: Float[Tensor, "m n_features"]
+    ) -> Float[Tensor, " n_features"]:
+        """The sum of each column and of those of the pieces before."""
+        found = values.sum(0)
+        return found.to(self.centred.dtype) if total is None else total.add_(found)
+
+    def _accumulate(self, name: str, left: Tensor, right: Tensor, start: int) -> None:
         """Add ``leftᵀ right``; the first one overwrites."""
-        if self.dtype == total.dtype:
+        shape, wide = (self.d_in, self.n_features), self.centred.dtype
+        if self._whole:
+            self._into[name] = torch.mm(left.T, right, out=self.scratch(f"into {name}", *shape))
+            return
+        total = self._into[name] = self.scratch(f"into {name}", *shape, dtype=wide)
+        if self.dtype == wide:
             total.addmm_(left.T, right, beta=1.0 if start else 0.0)
             return
-        product = torch.mm(left.T, right, out=self.scratch("product", *total.shape))
+        product = torch.mm(left.T, right, out=self.scratch("product", *shape))
         if start:
             total.add_(product)
         else:
@@ -117,12 +132,12 @@ class DenseStep:
         linear, share = self.linear, 2.0 / self.n
         # Torch turns in blocks when it copies, and entry by entry when it multiplies.
         if linear.frozen != "encoder":
-            gradient_of(linear.encoder).copy_(self._into_encoder.T).mul_(self.unit)
+            gradient_of(linear.encoder).copy_(self._into["encoder"].T).mul_(self.unit)
         if linear.frozen != "decoder":
-            gradient_of(linear.decoder).copy_(self._into_decoder.T).mul_(share)
+            gradient_of(linear.decoder).copy_(self._into["decoder"].T).mul_(share)
         bias = torch.sum(self._residual, 0, out=gradient_of(linear.decoder_bias)).mul_(share)
-        into_bias = torch.mul(self._into_bias, self.unit, out=gradient_of(linear.encoder_bias))
+        into_bias = torch.mul(self._into["bias"], self.unit, out=gradient_of(linear.encoder_bias))
         # The decoder's bias acts at both ends: added to the estimate, subtracted from the input.
-        bias.sub_(into_bias @ linear.encoder.detach())
+        bias.addmv_(linear.encoder.T, into_bias, alpha=-1.0)
         flat = self._residual.flatten()
         return torch.dot(flat, flat) / self.n

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from auscult.core.errors import CheckpointError, UnknownNameError
 from auscult.core.tensors import write_arrays, write_json
-from auscult.dictionaries.base import Dictionary, Provenance
+from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.batch_topk import BatchTopKDictionary
 from auscult.dictionaries.foreign import (
     blank,
@@ -51,6 +51,7 @@ from auscult.dictionaries.gated import GatedDictionary
 from auscult.dictionaries.jump_relu import JumpReluDictionary
 from auscult.dictionaries.linear import row_norms
 from auscult.dictionaries.matryoshka import MatryoshkaDictionary
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.relu import ReluDictionary
 from auscult.dictionaries.topk import TopKDictionary
 

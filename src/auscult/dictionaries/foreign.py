@@ -19,9 +19,10 @@ from torch import Tensor
 from auscult.core.config import parse
 from auscult.core.errors import CheckpointError, StoreError
 from auscult.core.tensors import read_json
-from auscult.dictionaries.base import Dictionary, Provenance, SaeLensForm
+from auscult.dictionaries.base import Dictionary, SaeLensForm
 from auscult.dictionaries.formats import folded, restore
 from auscult.dictionaries.jump_relu import JumpReluDictionary
+from auscult.dictionaries.provenance import Provenance
 
 _STATE = {
     "W_enc": "linear.encoder",

@@ -24,7 +24,8 @@ from auscult.core.config import parse
 from auscult.core.errors import CheckpointError, StoreError
 from auscult.core.tensors import read_arrays, read_json, write_arrays, write_json
 from auscult.core.timebase import TimeBase
-from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance, SaeLensForm
+from auscult.dictionaries.base import DICTIONARIES, Dictionary, SaeLensForm
+from auscult.dictionaries.provenance import Provenance
 
 FORMAT = 2
 """Raised when the native files change."""

@@ -40,6 +40,7 @@ class JoinedSource(VectorSource):
         self.parts = tuple(parts)
         self.n_vectors = lengths[0]
         self.d_in = sum(part.d_in for part in parts)
+        self.waits = any(part.waits for part in parts)
 
     @cached_property
     def digest(self) -> str:

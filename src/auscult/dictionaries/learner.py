@@ -62,6 +62,7 @@ class Learner:
 
     Attributes:
         name: Of the dictionary among those that train side by side.
+        dictionary: What learns.
     """
 
     def __init__(
@@ -71,15 +72,26 @@ class Learner:
         extra_losses: ExtraLosses | None,
         conduct: Conduct,
         local_weight: float = 1.0,
+        member: tuple[FlatAdam, int] | None = None,
     ) -> None:
+        """Get ready.
+
+        Args:
+            dictionary: What learns.
+            name: Of its log and its part of the checkpoint.
+            extra_losses: Further terms to be minimised.
+            conduct: What is asked of it.
+            local_weight: What its own reconstruction terms weigh beside these.
+            member: An optimiser that has its parameters already, and which of its members it is.
+        """
         self.name = name
         self._local_weight = local_weight
-        self._dictionary = dictionary.requires_grad_(True).train()
-        self._dictionary.dead_after = conduct.dead_after
+        self.dictionary = dictionary.requires_grad_(True).train()
+        self.dictionary.dead_after = conduct.dead_after
         self._conduct = conduct
         self._steering = torch.zeros((), dtype=torch.float64)
         self._extra_losses = extra_losses
-        self._adam = FlatAdam(dict(dictionary.named_parameters()))
+        self._adam, self._member = member or (FlatAdam(dict(dictionary.named_parameters())), 0)
         for coder in self._coders():
             coder.bf16 = reads_bf16(
                 conduct.bf16, self.device, dictionary.n_features * dictionary.d_in
@@ -90,10 +102,10 @@ class Learner:
     @property
     def device(self) -> torch.device:
         """Where its parameters are."""
-        return next(iter(self._adam.parameters.values())).device
+        return self._adam.values.device
 
     def _coders(self) -> list[LinearCoder]:
-        modules = self._dictionary.modules()
+        modules = self.dictionary.modules()
         return [module for module in modules if isinstance(module, LinearCoder)]
 
     def begin(self, folder: Path, checkpoint: Checkpoint | None) -> None:
@@ -135,40 +147,78 @@ class Learner:
             DivergedError: A term of the loss is not finite; parameters are as they were.
             UserError: It is not, because the batch is not.
         """
-        dictionary = self._dictionary
-        rise = min(1.0, (step + 1) / max(1, self._conduct.sparsity_warm_up))
-        sparsity = rise * math.exp(float(self._steering))
-        if dictionary.sparsity != sparsity:  # telling a module costs as much as a small product
-            dictionary.sparsity = sparsity
+        dictionary = self.dictionary
+        self.warm(step)
         objective = self._differentiated(x, target, vectors)
-        losses = {name: float(term.detach()) for name, term in objective.terms.items()}
+        terms = objective.terms
         if self._extra_losses is not None:
             extras = self._extra_losses(dictionary, x, step)
             torch.stack(list(extras.values())).sum().backward()  # type: ignore[no-untyped-call]
-            losses |= {name: float(extra.detach()) for name, extra in extras.items()}
+            terms = {**terms, **extras}
+        losses = self.checked(step, terms, x, target, lr)
+        dictionary.before_step()
+        self._adam.gather()
+        self.descend(lr)
+        dictionary.after_step()
+        dictionary.count(objective.fired, len(x))
+        self.note(step, losses, objective, x, target)
+
+    def warm(self, step: int) -> None:
+        """Set the weight of sparsity for a step."""
+        self._rise = min(1.0, (step + 1) / max(1, self._conduct.sparsity_warm_up))
+        sparsity = self._rise * math.exp(float(self._steering))
+        # Telling a module costs as much as a small product.
+        if self.dictionary.sparsity != sparsity:
+            self.dictionary.sparsity = sparsity
+
+    def checked(
+        self,
+        step: int,
+        terms: Mapping[str, Float[Tensor, ""]],
+        x: Float[Tensor, "n d_in"],
+        target: Float[Tensor, "n d_out"] | None,
+        lr: float,
+    ) -> dict[str, float]:
+        """The terms of a loss as numbers; they are looked at before parameters change.
+
+        Raises:
+            DivergedError: One is not finite.
+            UserError: It is not, because the batch is not.
+        """
+        losses = {name: float(term.detach()) for name, term in terms.items()}
         if not math.isfinite(sum(losses.values())):
-            dictionary.pair(x, target)  # says so where it is for the vectors
+            self.dictionary.pair(x, target)  # says so where it is for the vectors
             raise DivergedError(
                 f"the loss of dictionary {self.name!r} is not finite at step {step + 1}"
                 f" ({losses}): train anew with a lower learning rate than {lr:.3g}"
             )
-        dictionary.before_step()
-        self._adam.gather()
+        return losses
+
+    def descend(self, lr: float) -> None:
+        """Let the optimiser, and so all of its members, take a step."""
         if self._conduct.clip_norm is not None:
             self._adam.clip(self._conduct.clip_norm)
         self._adam.step(lr)
-        dictionary.after_step()
-        dictionary.count(objective.fired, len(x))
+
+    def note(
+        self,
+        step: int,
+        losses: Mapping[str, float],
+        objective: Objective,
+        x: Float[Tensor, "n d_in"],
+        target: Float[Tensor, "n d_out"] | None,
+    ) -> None:
+        """Remember what a step came to, once it is taken, and act on it."""
         self._line = {"step": step + 1, "losses": losses, **objective.notes}
         self._fired, self._n = objective.fired, len(x)
-        self._steer(rise)
+        self._steer()
         every = self._conduct.resample_every
         if every and (step + 1) % every == 0:
             self._line["resampled"] = self._resample(step, x, target)
 
-    def _steer(self, rise: float) -> None:
+    def _steer(self) -> None:
         """Bring the L0 nearer to its target by the weight of sparsity, once this is warm."""
-        if self._conduct.target_l0 is None or rise < 1.0:
+        if self._conduct.target_l0 is None or self._rise < 1.0:
             return
         l0 = max(float(self._fired.sum()) / self._n, 1e-3)
         away = math.log(l0 / self._conduct.target_l0)
@@ -183,7 +233,7 @@ class Learner:
         Their directions are those of vectors of the batch, drawn with a probability that grows with
         the square of how badly they are rebuilt (Bricken et al. 2023).
         """
-        dictionary, dead = self._dictionary, self._dictionary.dead
+        dictionary, dead = self.dictionary, self.dictionary.dead
         if len(dead) == 0:
             return 0
         vectors, wanted = dictionary.pair(x, target)
@@ -195,7 +245,7 @@ class Learner:
         chosen = rng.choice(len(vectors), len(dead), p=losses / losses.sum())
         rows = vectors[torch.from_numpy(chosen).to(vectors.device)]
         for name in dictionary.revive(dead, rows / row_norms(rows)):
-            self._adam.forget(name, dead)
+            self._adam.forget(name, dead, self._member)
         dictionary.vectors_since_fired[dead] = 0
         return len(dead)
 
@@ -203,7 +253,7 @@ class Learner:
         self, x: Tensor, target: Tensor | None, vectors: Tensor | None
     ) -> Objective:
         """The dictionary's own gradient; by autograd where its terms weigh otherwise."""
-        dictionary, weight = self._dictionary, self._local_weight
+        dictionary, weight = self.dictionary, self._local_weight
         if weight == 1.0 and vectors is not None:
             return dictionary.differentiate(vectors, vectors)
         if weight == 1.0:
@@ -217,7 +267,7 @@ class Learner:
 
     def write_line(self) -> None:
         """Note the last step in the log."""
-        dead_fraction = len(self._dictionary.dead) / self._dictionary.n_features
+        dead_fraction = len(self.dictionary.dead) / self.dictionary.n_features
         l0 = float(self._fired.sum()) / self._n
         line = self._line | {"l0": l0, "dead_fraction": dead_fraction}
         if self._log:
@@ -233,13 +283,13 @@ class Learner:
     def arrays(self) -> dict[str, Shaped[np.ndarray, "..."]]:
         """All of its state, by ``name/kind/parameter``."""
         kinds: dict[str, Mapping[str, Tensor]] = {
-            "weights": self._dictionary.state_dict(),
+            "weights": self.dictionary.state_dict(),
             "counters": {
-                "vectors_since_fired": self._dictionary.vectors_since_fired,
+                "vectors_since_fired": self.dictionary.vectors_since_fired,
                 "steering": self._steering,
             },
         }
-        kinds |= self._adam.state()
+        kinds |= self._adam.state(self._member)
         return {
             f"{self.name}/{kind}/{key}": tensor.detach().cpu().numpy()
             for kind, tensors in kinds.items()
@@ -251,16 +301,18 @@ class Learner:
             return torch.from_numpy(checkpoint.arrays[f"{self.name}/{kind}/{key}"])
 
         try:
-            weights = {key: tensor("weights", key) for key in self._dictionary.state_dict()}
-            self._dictionary.load_state_dict(weights)
-            self._dictionary.ready = True
-            self._dictionary.vectors_since_fired.copy_(tensor("counters", "vectors_since_fired"))
+            weights = {key: tensor("weights", key) for key in self.dictionary.state_dict()}
+            self.dictionary.load_state_dict(weights)
+            self.dictionary.ready = True
+            self.dictionary.vectors_since_fired.copy_(tensor("counters", "vectors_since_fired"))
             self._steering.copy_(tensor("counters", "steering"))
             kinds = {
-                moment: {key: tensor(moment, key) for key in self._adam.parameters}
+                moment: {
+                    key: tensor(moment, key) for key in dict(self.dictionary.named_parameters())
+                }
                 for moment in MOMENTS
             }
-            self._adam.restore(kinds | {"step": {"adam": tensor("step", "adam")}})
+            self._adam.restore(kinds | {"step": {"adam": tensor("step", "adam")}}, self._member)
         except (KeyError, RuntimeError) as error:
             raise StoreError(f"the checkpoint does not fit {self.name!r}: {error}") from error
 

@@ -22,7 +22,7 @@ Frozen = Literal["no", "decoder", "soft-decoder", "encoder"]
 _ACTIVATIONS_AT_ONCE, _FLOATS_AT_ONCE = 1 << 21, 1 << 18
 _FEWEST_AT_ONCE, _MOST_AT_ONCE = 256, 1 << 14
 
-_NO_LENGTH = 1e-30
+NO_LENGTH = 1e-30
 """Divided by this, a row of zeros stays one."""
 
 SOFT_COSINE = 0.8
@@ -204,7 +204,7 @@ class LinearCoder(nn.Module):
         if self.frozen == "decoder":
             return
         for rows in blocks(self.decoder.detach()):
-            rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_(min=_NO_LENGTH))
+            rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_(min=NO_LENGTH))
         if self.frozen == "soft-decoder":
             # The nearest unit row of a cosine of 0.8 lies in the plane of the row and its start.
             cosine = (self.decoder * self.start).sum(1, keepdim=True)

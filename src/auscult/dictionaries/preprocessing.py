@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auscult.core.errors import UserError
+from auscult.dictionaries.products import affine_product
 from auscult.store.statistics import Statistics
 
 _NO_VARIATION = 1e-12
@@ -36,6 +37,7 @@ class Preprocessing(nn.Module):
         super().__init__()
         self.widths = tuple(widths)
         self.span: Tensor | None = None
+        self._turned: tuple[Tensor, Tensor] | None = None
         self.register_buffer("mean", torch.zeros(d_in))
         self.register_buffer("scale", torch.ones((d_in,) if self.widths else ()))
 
@@ -62,12 +64,22 @@ class Preprocessing(nn.Module):
                 self.scale[part if self.widths else ...] = power**-0.5
             start += width
 
+    def turn_into(self, span: Float[Tensor, "rank d_in"] | None) -> None:
+        """From now on give coordinates in a subspace with these orthonormal rows; None: as before.
+
+        Mean and scale must not change while it does.
+        """
+        self.span, self._turned = span, None
+        if span is not None:
+            rows = span * self.scale
+            self._turned = rows, -(rows @ self.mean)
+
     def forward(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n d"]:
         """Shift and scale."""
-        if self.span is None:
+        if self._turned is None:
             return (x - self.mean).mul_(self.scale)
-        turn = (self.span * self.scale).T
-        return x @ turn - self.mean @ turn
+        rows, shift = self._turned
+        return affine_product(x, rows, shift)
 
     def of_array(self, x: Float[np.ndarray, "n d_in"]) -> Float[np.ndarray, "n d_in"]:
         """Shift and scale vectors that are not tensors."""

@@ -45,22 +45,23 @@ def laid_out(weights: Float[Tensor, "m d"], n: int) -> Float[Tensor, "m d"]:
 
 
 def affine_product(
-    x: Float[Tensor, "n d"],
+    x: Float[Tensor, "*n d"],
     weights: Float[Tensor, "m d"],
     bias: Float[Tensor, " m"],
     *,
     rectified: bool = False,
-) -> Float[Tensor, "n m"]:
+) -> Float[Tensor, "*n m"]:
     """``x Wᵀ + b``, or ``relu`` of it; the caller may overwrite it.
 
     A pass over the result costs as much as a fifth of the product: oneDNN adds and rectifies while
-    it multiplies.
+    it multiplies. Autograd follows to x, not to the weights.
     """
-    if x.device.type == "cpu" and x.dtype != torch.float64 and _HAS_ONEDNN:
+    followed = x.requires_grad and torch.is_grad_enabled()
+    if x.device.type == "cpu" and x.dtype != torch.float64 and _HAS_ONEDNN and not followed:
         rule = "relu" if rectified else "none"
         fused: Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weights, bias, rule, [], "")
         return fused
-    plain = torch.addmm(bias, x, weights.T)
+    plain = torch.nn.functional.linear(x, weights, bias)
     return plain.clamp_(min=0) if rectified else plain
 
 

@@ -28,6 +28,7 @@ from auscult.dictionaries.linear import (
     squared_error,
 )
 from auscult.dictionaries.selection import sparse_gradient
+from auscult.dictionaries.stacked_relu import StackedRelu
 
 
 @DICTIONARIES.register("relu")
@@ -67,6 +68,7 @@ class ReluDictionary(Dictionary):
     params: Params
     priced = True
     rotates = True
+    stacked = StackedRelu
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
@@ -115,22 +117,25 @@ class ReluDictionary(Dictionary):
         linear, n = self.linear, len(vectors)
         weighted, weight = self.params.norm == "weighted", self.sparsity * self.params.l1_weight / n
         centred, goal = linear.less_bias(vectors, targets)
-        norms = row_norms(linear.decoder).squeeze(1) if weighted else torch.ones_like(
-            linear.encoder_bias
-        )  # fmt: skip
-        dense = DenseRelu(linear, centred, goal, norms if weight else 0.0 * norms, weight)
+        norms = row_norms(linear.decoder).squeeze(1) if weighted else None
+        dense = DenseRelu(linear, centred, goal, norms, weight)
         density = dense.look()
         if vectors.device.type == "cpu" and density < SPARSE_BELOW:
             acts = dense.entries()
-            mse = sparse_gradient(linear, acts, centred, goal, prices=norms * weight).mse
+            prices = (
+                torch.full_like(linear.encoder_bias, weight) if norms is None else norms * weight
+            )
+            mse = sparse_gradient(linear, acts, centred, goal, prices=prices).mse
             totals = acts.by_feature.totals(acts.by_feature.values)
             fired = acts.by_feature.count()
         else:
             mse, totals, fired = dense.differentiate()
-        if weighted:
+        costs = totals
+        if norms is not None:
             pull = (totals * weight / norms).unsqueeze(1)
             gradient_of(linear.decoder).addcmul_(pull, linear.decoder)
-        terms = {"mse": mse, "l1": (totals * norms).sum() * weight}
+            costs = totals * norms
+        terms = {"mse": mse, "l1": costs.sum() * weight}
         return Objective(terms, fired.to(vectors.dtype))
 
     def claims(self) -> Mapping[str, frozenset[str]]:

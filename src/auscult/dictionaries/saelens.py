@@ -23,7 +23,7 @@ from typing import Any
 from auscult.core.errors import CheckpointError
 from auscult.core.tensors import write_arrays, write_json
 from auscult.core.timebase import TimeBase
-from auscult.dictionaries.base import Dictionary, Provenance
+from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.foreign import (
     blank,
     count,
@@ -38,6 +38,7 @@ from auscult.dictionaries.foreign import (
 from auscult.dictionaries.formats import saelens_settings
 from auscult.dictionaries.gated import GatedDictionary
 from auscult.dictionaries.jump_relu import JumpReluDictionary
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.relu import ReluDictionary
 from auscult.dictionaries.topk import TopKDictionary
 from auscult.dictionaries.transcoder import TranscoderDictionary

@@ -25,8 +25,7 @@ def side_by_side(n_tasks: int) -> Iterator[Together]:
 
     Cores work on different dictionaries and not on parts of one product: none waits for another
     within a step, and what a dictionary needs stays in its core's cache. Each result is, bit for
-    bit, what one thread alone computes. One stacked product for all was measured to be slower: see
-    ADR "Fast paths of training".
+    bit, what one thread alone computes.
     """
     n_threads = torch.get_num_threads()
     if min(n_threads, n_tasks) < 2:
@@ -48,21 +47,31 @@ def side_by_side(n_tasks: int) -> Iterator[Together]:
 
 
 class Preprocessed:
-    """Batches that are preprocessed once for all dictionaries that make the same of them."""
+    """Batches that are preprocessed once for all dictionaries that make the same of them.
+
+    Attributes:
+        like: For each dictionary, the position of the first that makes the same of vectors.
+    """
 
     def __init__(self, dictionaries: Sequence[Dictionary]) -> None:
-        self._first = [
-            next(first for first in dictionaries if _alike(first, each)) for each in dictionaries
+        self._dictionaries = dictionaries
+        self.like = [
+            next(i for i, first in enumerate(dictionaries) if _alike(first, each))
+            for each in dictionaries
         ]
 
-    def __call__(self, x: Float[Tensor, "n d_in"]) -> list[Float[Tensor, "n d"]]:
+    def __call__(
+        self, x: Float[Tensor, "n d_in"], target: Float[Tensor, "n d_out"] | None = None
+    ) -> list[Float[Tensor, "n d"] | None]:
         """The vectors of each dictionary, not to be overwritten: some are the same tensor.
 
-        They are not looked through for values that are not finite: these end in the loss.
+        They are not looked through for values that are not finite: these end in the loss. Where
+        there is a target, each makes a pair of them for itself: None for all.
         """
-        distinct = {id(first): first for first in self._first}
-        made = {key: first.preprocess(x) for key, first in distinct.items()}
-        return [made[id(first)] for first in self._first]
+        if target is not None:
+            return [None] * len(self.like)
+        made = {first: self._dictionaries[first].preprocess(x) for first in {*self.like}}
+        return [made[first] for first in self.like]
 
 
 def _alike(one: Dictionary, other: Dictionary) -> bool:

@@ -79,11 +79,11 @@ def within(dictionary: Dictionary, span: Float64[np.ndarray, "rank d_in"] | None
         weights.data = weights.data @ rows.T
     turned = torch.linalg.vector_norm(coder.decoder.detach(), dim=1, keepdim=True)
     coder.decoder.data *= lengths / turned.clamp_(min=torch.finfo(turned.dtype).tiny)
-    dictionary.preprocess.span = rows
+    dictionary.preprocess.turn_into(rows)
     try:
         yield
     finally:
-        dictionary.preprocess.span = None
+        dictionary.preprocess.turn_into(None)
         for weights in (coder.encoder, coder.decoder, coder.decoder_bias):
             weights.data = weights.data @ rows
 

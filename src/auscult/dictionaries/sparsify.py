@@ -15,7 +15,7 @@ from torch import Tensor
 
 from auscult.core.errors import CheckpointError, StoreError
 from auscult.core.tensors import write_arrays, write_json
-from auscult.dictionaries.base import Dictionary, Provenance, SaeLensForm
+from auscult.dictionaries.base import Dictionary, SaeLensForm
 from auscult.dictionaries.foreign import (
     blank,
     count,
@@ -27,6 +27,7 @@ from auscult.dictionaries.foreign import (
     shared_form,
 )
 from auscult.dictionaries.formats import folded, provenance_from_settings, provenance_to_json
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.topk import TopKDictionary
 from auscult.dictionaries.transcoder import TranscoderDictionary
 

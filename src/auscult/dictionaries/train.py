@@ -4,15 +4,13 @@ import hashlib
 import json
 import math
 import re
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,11 +23,13 @@ from auscult.core.errors import ConfigError, WidthError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from auscult.dictionaries.interrupt import interrupt_deferred
 from auscult.dictionaries.joined import JoinedSource
 from auscult.dictionaries.learner import Conduct, ExtraLosses, Learner
 from auscult.dictionaries.products import Bf16, reads_bf16
 from auscult.dictionaries.side_by_side import Preprocessed, side_by_side
 from auscult.dictionaries.span import may_turn, span_of, within
+from auscult.dictionaries.stack import Member, Team, teams_of
 from auscult.store.source import VectorSource
 
 Span = Float64[np.ndarray, "rank d_in"] | None
@@ -77,7 +77,10 @@ class TrainSettings(Config):
     rotate: bool = True
     """Train in the subspace that the vectors take up, where this is smaller than their width."""
     prefetch: NonNegativeInt = 1
-    """Reads that a thread stays ahead of the training; results are the same."""
+    """Reads that a thread stays ahead of the training; results are the same.
+
+    Vectors in memory are read in turn where the processor trains: such a thread would take a core
+    from the training and wait for nothing."""
     seed: int = 0
     """Decides the order of the vectors."""
 
@@ -167,6 +170,8 @@ def train(
         joined = source if targets is None else JoinedSource([source, targets])
         spans = _spans(learners, joined, settings)
         _loop(learners, source, joined, settings, folder, on_progress, spans)
+        for job in learners:
+            job.dictionary.after_training()
     for job in jobs:
         job.dictionary.requires_grad_(False).eval()
     return [job.dictionary for job in jobs]
@@ -186,35 +191,30 @@ def _loop(
     identity = _identity(jobs, joined, settings, spans)
     before = read_checkpoint(folder, identity)
     done = before.step if before else 0
-    conduct = _conduct(settings, joined)
-    for job in jobs if before is None else ():
-        rng = named_rng(job.seed, "prepare", job.dictionary.registered_name)
-        job.dictionary.prepare(source, rng)
+    if before is None:
+        _prepare(jobs, source)
+    device = next(jobs[0].dictionary.parameters()).device
+    apart = _one_by_one(jobs, device)
     with ExitStack() as stack:
-        learners = []
         for job, span in zip(jobs, spans, strict=True):
             stack.enter_context(within(job.dictionary, span))
-            learner = Learner(job.dictionary, job.name, job.extra_losses, conduct, job.local_weight)
-            learners.append(stack.enter_context(closing(learner)))
-            learner.begin(folder, before)
-        # What a caller adds to a loss may share a model between dictionaries: then one by one.
-        apart = any(job.extra_losses for job in jobs) or learners[0].device.type != "cpu"
-        together = stack.enter_context(side_by_side(1 if apart else len(learners)))
         preprocessed = Preprocessed([job.dictionary for job in jobs])
-        interrupted = stack.enter_context(_interrupt_deferred())
-        batches = stack.enter_context(closing(_batches(joined, settings, done)))
+        learners, teams = _learners(jobs, joined, settings, preprocessed, apart)
+        for learner in learners:
+            stack.enter_context(closing(learner))
+            learner.begin(folder, before)
+        together = stack.enter_context(side_by_side(1 if apart else len(teams)))
+        interrupted = stack.enter_context(interrupt_deferred())
+        batches = stack.enter_context(
+            closing(_batches(joined, source.d_in, settings, done, device))
+        )
         for step in range(done, settings.steps):
-            batch = next(batches).to(learners[0].device)
-            d_in = source.d_in
-            x, target = batch[:, :d_in], batch[:, d_in:] if joined.d_in > d_in else None
+            x, target = next(batches)
             last = step + 1 == settings.steps
             lr = learning_rate(settings, step)
-            known = preprocessed(x) if target is None else [None] * len(learners)
+            known = preprocessed(x, target)
             together(
-                [
-                    partial(learner.step, step, x, target, lr, vectors)
-                    for learner, vectors in zip(learners, known, strict=True)
-                ]
+                [partial(team.step, step, x, target, lr, known[first]) for first, team in teams]
             )
             for learner in learners:
                 if last or (step + 1) % settings.log_every == 0:
@@ -225,12 +225,27 @@ def _loop(
                 raise KeyboardInterrupt
             if on_progress:
                 on_progress(step + 1, settings.steps)
+
+
+def _prepare(jobs: Sequence[TrainingJob], source: VectorSource) -> None:
     for job in jobs:
-        job.dictionary.after_training()
+        rng = named_rng(job.seed, "prepare", job.dictionary.registered_name)
+        job.dictionary.prepare(source, rng)
 
 
-def _conduct(settings: TrainSettings, source: VectorSource) -> Conduct:
-    return Conduct(
+def _one_by_one(jobs: Sequence[TrainingJob], device: torch.device) -> bool:
+    """What a caller adds to a loss may share a model between dictionaries; a GPU queues anyhow."""
+    return device.type != "cpu" or any(job.extra_losses for job in jobs)
+
+
+def _learners(
+    jobs: Sequence[TrainingJob],
+    source: VectorSource,
+    settings: TrainSettings,
+    preprocessed: Preprocessed,
+    apart: bool,
+) -> tuple[list[Learner], list[Team]]:
+    conduct = Conduct(
         clip_norm=settings.clip_norm,
         dead_after=settings.dead_after or source.n_vectors,
         bf16=settings.bf16,
@@ -238,6 +253,22 @@ def _conduct(settings: TrainSettings, source: VectorSource) -> Conduct:
         target_l0=settings.target_l0,
         resample_every=settings.resample_every,
         seed=settings.seed,
+    )
+
+    def make(position: int, member: Member | None) -> Learner:
+        job = jobs[position]
+        return Learner(
+            job.dictionary, job.name, job.extra_losses, conduct, job.local_weight, member
+        )
+
+    dictionaries = [job.dictionary for job in jobs]
+    plain = all(job.local_weight == 1.0 and job.dictionary.d_in == source.d_in for job in jobs)
+    return teams_of(
+        dictionaries,
+        preprocessed.like,
+        min(settings.batch, source.n_vectors),
+        torch.get_num_threads() if plain and not apart else 0,
+        make,
     )
 
 
@@ -251,44 +282,26 @@ def _keep_memory() -> None:
 
 
 def _batches(
-    source: VectorSource, settings: TrainSettings, done: int
-) -> Generator[Tensor, None, None]:
-    """Batches without end, from the step ``done`` on.
+    source: VectorSource, d_in: int, settings: TrainSettings, done: int, device: torch.device
+) -> Generator[tuple[Tensor, Tensor | None], None, None]:
+    """Batches without end, from the step ``done`` on: columns up to ``d_in``, and the others.
 
     A batch that the data cannot fill is left out, unless there is no other.
     """
     size = min(settings.batch, source.n_vectors)
+    prefetch = settings.prefetch if source.waits or device.type != "cpu" else 0
     first_pass, skipped = divmod(done, source.n_vectors // size)
     for number in count(first_pass):
         batches = source.vectors(
             size,
             named_rng(settings.seed, "order", number),
-            prefetch=settings.prefetch,
+            prefetch=prefetch,
             skip_batches=skipped if number == first_pass else 0,
             drop_last=True,
         )
         for values in batches:
-            yield torch.from_numpy(values)
-
-
-@contextmanager
-def _interrupt_deferred() -> Iterator[threading.Event]:
-    """Let Ctrl-C set an event and not stop a step half way; a second one stops at once."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def note(number: int, frame: Any) -> None:
-        if asked.is_set():
-            signal.default_int_handler(number, frame)
-        asked.set()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, before)
+            x = torch.from_numpy(values).to(device)
+            yield (x, None) if source.d_in == d_in else (x[:, :d_in], x[:, d_in:])
 
 
 def _save(folder: Path, identity: str, step: int, learners: Sequence[Learner]) -> None:

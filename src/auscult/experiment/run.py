@@ -14,9 +14,10 @@ from auscult.core.config import Config
 from auscult.core.errors import ConfigError, StoreError, UnknownNameError
 from auscult.core.manifest import digest_of, digests_below, environment
 from auscult.core.tensors import read_json, write_json
-from auscult.dictionaries.base import Dictionary, Provenance
+from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.end_to_end import EndToEnd
 from auscult.dictionaries.own_task import own_task as own_task_of
+from auscult.dictionaries.provenance import Provenance
 from auscult.experiment.context import RunContext
 from auscult.experiment.feeds import (
     Feed,

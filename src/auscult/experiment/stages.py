@@ -15,8 +15,9 @@ from auscult.analyses.base import Condition
 from auscult.core.errors import AudioError
 from auscult.core.tensors import write_json
 from auscult.core.timebase import TimeBase
-from auscult.dictionaries.base import Dictionary, Provenance
+from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.learner import ExtraLosses
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
 from auscult.experiment.feeds import Feed
 from auscult.experiment.listening import Listening, stacked

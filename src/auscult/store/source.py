@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, final
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Int, Int64
 
 from auscult.core.errors import StoreError
@@ -29,8 +30,10 @@ class VectorSource(ABC):
     Attributes:
         d_in: Width of a vector.
         n_vectors: How many there are.
+        waits: Whether reading waits for something else than the processor, a disk for instance.
     """
 
+    waits: bool = True
     d_in: int
     n_vectors: int
 
@@ -114,11 +117,15 @@ class VectorSource(ABC):
 class ArraySource(VectorSource):
     """Vectors in memory."""
 
+    waits = False
+
     def __init__(self, values: Float[np.ndarray, "n d_in"]) -> None:
         if values.ndim != 2 or 0 in values.shape:
             raise StoreError(f"vectors must be [n d_in] with at least one, got {values.shape}")
         self._values = np.ascontiguousarray(values, dtype=np.float32)
         self.n_vectors, self.d_in = self._values.shape
+        # Torch copies rows with all of its threads, but only out of memory that may be written.
+        self._shared = torch.from_numpy(self._values) if self._values.flags.writeable else None
 
     @cached_property
     def digest(self) -> str:
@@ -130,7 +137,12 @@ class ArraySource(VectorSource):
     def rows(self, indices: Int[np.ndarray, " n"]) -> Float32[np.ndarray, "n d_in"]:
         """Copy the vectors at these indices."""
         checked = check_indices(indices, self.n_vectors)
-        return np.take(self._values, checked, axis=0)
+        if self._shared is None:
+            return np.take(self._values, checked, axis=0)
+        found: np.ndarray = self._shared.index_select(
+            0, torch.from_numpy(np.array(checked))
+        ).numpy()
+        return found
 
     def locate(self, indices: Int[np.ndarray, " n"]) -> tuple[list[str], Int64[np.ndarray, " n"]]:
         """An array is one clip, named "array"; a vector's index is its frame."""

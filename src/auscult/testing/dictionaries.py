@@ -12,7 +12,8 @@ import torch
 from torch.testing import assert_close
 
 from auscult.core.errors import UserError, WidthError
-from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance
+from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
 from auscult.store.source import ArraySource
 

@@ -12,7 +12,8 @@ from auscult.analyses.base import BASE, Condition, Joint, Split
 from auscult.core.errors import InvariantError, UnknownNameError
 from auscult.core.responses import Responses
 from auscult.core.timebase import TimeBase
-from auscult.dictionaries.base import DICTIONARIES, Dictionary, Provenance
+from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.provenance import Provenance
 from auscult.store.reader import ActivationStore
 from auscult.store.sampling import Sampling
 from auscult.store.source import ArraySource
