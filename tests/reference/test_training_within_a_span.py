@@ -50,6 +50,8 @@ def test_every_type_that_turns_is_tried():
 def test_inside_and_afterwards_the_loss_is_the_same(section):
     source = ArraySource(flat_vectors())
     dictionary = built(section, source).double()
+    # More dead features than half of the width, so that the auxiliary term has to choose.
+    dictionary.dead_after, dictionary.vectors_since_fired[:30] = 1, 1
     x = torch.from_numpy(flat_vectors()[:300]).double()
     span = span_of(source.statistics, centred=True)
     assert span is not None

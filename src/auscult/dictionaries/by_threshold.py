@@ -66,7 +66,8 @@ class ByThreshold(Dictionary):
         self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]
     ) -> dict[str, Float[Tensor, ""]]:
         """``aux``, as soon as features are dead."""
-        return auxiliary_term(self.linear, vectors, residual, self.dead, self.params.aux_weight)
+        weight = self.params.aux_weight
+        return auxiliary_term(self.linear, vectors, residual, self.dead, weight, width=self.d_in)
 
     @final
     def before_step(self) -> None:

@@ -156,7 +156,8 @@ class CrosscoderDictionary(Dictionary):
         dead, weight = self.dead, self.params.aux_weight
         if len(dead) and weight > 0:
             residual = (targets - estimate).detach()
-            terms |= auxiliary_loss(pre[:, dead], self.decoder[dead], residual, weight)
+            atoms = self.decoder[dead]
+            terms |= auxiliary_loss(pre[:, dead], atoms, residual, weight, width=self.d_out)
         fired = chosen.sum(0, dtype=vectors.dtype)
         return Objective(terms, fired, self.running.notes)
 

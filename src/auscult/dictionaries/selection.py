@@ -91,6 +91,7 @@ def auxiliary_term(
     dead: Int64[Tensor, " n_dead"],
     weight: float,
     *,
+    width: int,
     signed: bool = False,
 ) -> dict[str, Float[Tensor, ""]]:
     """The loss of the dead features, which have to explain the residual (Gao et al. 2024, A.2).
@@ -99,13 +100,14 @@ def auxiliary_term(
 
         aux = weight · E ‖e - z_dead D‖² / E ‖e - E e‖²
 
-    ``z_dead`` keeps the ``d_in / 2`` largest of the dead features. Without dead features, or where
+    ``z_dead`` keeps the ``width / 2`` largest of the dead features. The width is that of the tap,
+    though vectors may come in the fewer coordinates of a subspace. Without dead features, or where
     nothing is left to explain, there is no term.
     """
     if len(dead) == 0 or weight == 0.0:
         return {}
     pre = (vectors - linear.decoder_bias) @ linear.encoder[dead].T + linear.encoder_bias[dead]
-    return auxiliary_loss(pre, linear.decoder[dead], residual, weight, signed=signed)
+    return auxiliary_loss(pre, linear.decoder[dead], residual, weight, width=width, signed=signed)
 
 
 def auxiliary_loss(
@@ -114,13 +116,14 @@ def auxiliary_loss(
     residual: Float[Tensor, "n d_out"],
     weight: float,
     *,
+    width: int,
     signed: bool = False,
 ) -> dict[str, Float[Tensor, ""]]:
     """The same from what the dead features would say, and their atoms."""
     variance = (residual - residual.mean(0)).square().sum(1).mean()
     if float(variance) == 0.0:
         return {}
-    acts = keep_top(pre, min(max(1, residual.shape[1] // 2), len(decoder)), signed)
+    acts = keep_top(pre, min(max(1, width // 2), len(decoder)), signed)
     return {"aux": weight * squared_error(acts @ decoder, residual) / variance}
 
 

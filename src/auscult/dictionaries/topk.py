@@ -136,8 +136,11 @@ class TopKDictionary(Dictionary):
     def _auxiliary(
         self, vectors: Float[Tensor, "n d_in"], residual: Float[Tensor, "n d_in"]
     ) -> dict[str, Tensor]:
-        weight, signed = self.params.aux_weight, self.params.signed
-        return auxiliary_term(self.linear, vectors, residual, self.dead, weight, signed=signed)
+        params, dead = self.params, self.dead
+        return auxiliary_term(
+            self.linear, vectors, residual, dead, params.aux_weight,
+            width=self.d_in, signed=params.signed,
+        )  # fmt: skip
 
     def claims(self) -> Mapping[str, frozenset[str]]:
         """The auxiliary term is formed only while features are dead."""

@@ -167,7 +167,8 @@ class TranscoderDictionary(Dictionary):
         elif len(self.dead) and self.params.aux_weight > 0:
             pre = vectors @ self.encoder[self.dead].T + self.encoder_bias[self.dead]
             residual, weight = (targets - estimate).detach(), self.params.aux_weight
-            terms |= auxiliary_loss(pre, self.decoder[self.dead], residual, weight)
+            atoms = self.decoder[self.dead]
+            terms |= auxiliary_loss(pre, atoms, residual, weight, width=self.d_out)
         return Objective(terms, (acts.detach() > 0).sum(0, dtype=vectors.dtype))
 
     def claims(self) -> Mapping[str, frozenset[str]]:
