@@ -11,6 +11,7 @@ from auscult.analyses.dictionary_probing import DictionaryProbing, DictionaryPro
 from auscult.analyses.dictionary_recovery import DictionaryRecovery, DictionaryRecoveryParams
 from auscult.analyses.parts.dictionaries.labelled import labelled_rows
 from auscult.core.errors import DivergedError, StoreError, UserError
+from auscult.dictionaries.temporal import TemporalDictionary
 from auscult.measures import recovery
 from tests.known_dictionaries import EYE, D, Told, frozen, rotated, topk
 
@@ -175,6 +176,23 @@ def test_absorption_of_a_rare_sub_class_is_found_and_named(tmp_path):
     assert "family > instrument" in judged.sentence
 
 
+def test_a_feature_carries_what_it_writes_however_long_its_atom_is(tmp_path):
+    harp = (TRUE[0] + TRUE[1]) * 2**-0.5
+    violin = (TRUE[0] + TRUE[2]) * 2**-0.5
+    rows = np.stack([violin, harp, TRUE[3], *rotated(9, 5) * 1e-3]).astype("f4")
+    same, long = topk(rows), topk(rows)
+    with torch.no_grad():
+        long.linear.decoder.mul_(10.0)
+        long.linear.encoder.mul_(0.1)
+    context = Told(tmp_path, {"unit": [same], "long": [long]}, hierarchy(n_clips=100))
+    params = DictionaryAbsorptionParams(n_resamples=100, untrained=False)
+    result = DictionaryAbsorption().run(context, params)
+    table = next(b for b in result.blocks if b.title == "tap: absorption")
+    found = {row[0]: row[3:5] for row in table.rows}
+    assert found["unit"][0] > 0.01
+    assert found["long"] == pytest.approx(found["unit"], abs=1e-6)
+
+
 def test_without_a_hierarchy_absorption_cannot_be_tested(tmp_path):
     clips = [(values, {"kind": labels["kind"]}) for values, labels in classes()]
     context = Told(tmp_path, {"true": [topk(TRUE)]}, clips)
@@ -233,6 +251,16 @@ def test_a_recipe_that_finds_the_truth_is_told_from_one_that_cannot(tmp_path):
 def test_a_recipe_that_is_not_trained_recovers_nothing(tmp_path):
     result = recovered(tmp_path, {"own": [topk(TRUE)]}, steps=1)
     assert result.judgements[0].verdict == "does not hold"
+
+
+@pytest.mark.usefixtures("told_the_truth")
+def test_a_recipe_that_needs_neighbours_is_not_tried_on_vectors_without_time(tmp_path):
+    params = TemporalDictionary.Params(n_features=D, k=1, centre=False, scale=False)
+    moving = TemporalDictionary(params, D).requires_grad_(False).eval()
+    result = recovered(tmp_path, {"moving": [moving], "own": [topk(TRUE)]})
+    assert "own" in result.judgements[0].sentence
+    assert "moving" not in result.judgements[0].sentence
+    assert result.judgements[0].verdict == "holds"
 
 
 def test_nothing_that_learns_leaves_nothing_to_try(tmp_path):

@@ -43,6 +43,17 @@ def test_worse_than_frozen_does_not_hold(tmp_path):
     assert result.judgements[0].verdict == "does not hold"
 
 
+def test_one_test_recording_says_nothing_about_others(tmp_path):
+    context = Told(tmp_path, {"true": [topk(EYE)], **frozen()}, stretches(n_clips=2))
+    parsed = DictionaryQualityParams(conditions=(), n_resamples=200)
+    result = DictionaryQuality().run(context, parsed)
+    by_claim = [one for one in result.judgements if one.claim == "KO-03"]
+    assert [one.verdict for one in by_claim] == ["cannot be tested here"] * 3
+    assert by_claim[0].measurement.value == pytest.approx(0.0, abs=1e-9)
+    assert all(one.interval is None for one in result.measurements)
+    assert DictionaryQuality().view(result)
+
+
 def test_different_seeds_that_agree_by_chance_only_do_not_hold(tmp_path):
     result = answer(tmp_path, {"poor": [topk(rotated(5)), topk(rotated(6))]})
     stable = next(one for one in result.judgements if one.claim == "AS-01")

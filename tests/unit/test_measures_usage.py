@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+import torch
 
 from auscult.measures import handcrafted, usage
+from auscult.measures.concentration import encoded
+from tests.known_dictionaries import topk
 
 ACTS = np.array([[3.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, -2.0, 1.0], [1.0, 0.0, 0.0]])
 ATOMS = np.diag([1.0, 2.0, 0.5])
@@ -111,3 +114,15 @@ def test_matched_filters_are_as_well_conditioned_as_the_reference():
     # The directions stay: what is largest in one is largest in the other.
     old, new = (np.linalg.svd(w, full_matrices=False)[2][0] for w in (filters, found))
     assert abs(old @ new) == pytest.approx(1)
+
+
+def test_a_dictionary_of_long_atoms_and_small_activations_is_used_as_one_of_unit_atoms():
+    rows = np.eye(4, dtype=np.float32)
+    unit, long = topk(rows, k=2), topk(rows, k=2)
+    with torch.no_grad():
+        long.linear.decoder.mul_(10.0)
+        long.linear.encoder.mul_(0.1)
+    values = np.abs(np.random.default_rng(0).standard_normal((50, 4))).astype(np.float32)
+    first, second = (encoded(one, values).usage for one in (unit, long))
+    np.testing.assert_array_equal(second.n_strong, first.n_strong)
+    np.testing.assert_allclose(second.energy, first.energy, rtol=1e-5)

@@ -161,7 +161,7 @@ def _entry(
     context: Context, params: ConceptDictionariesParams, labelled: Labelled, name: str, tap: str
 ) -> _Entry:
     dictionary = context.dictionaries(name, tap)[0]
-    null = untrained(dictionary, context.seed)
+    null = untrained(dictionary, labelled.x[~labelled.test], context.seed)
     acts, null_acts = features_of(dictionary, labelled.x), features_of(null, labelled.x)
     readings, nulls = {}, {}
     for concept in labelled.targets:

@@ -224,7 +224,7 @@ def _representations(
     seen = {RAW: x, PRINCIPAL: (x - mean) @ directions[: params.n_components].T}
     if dictionary is not None:
         seen[FEATURES] = features_of(dictionary, x)
-        seen[UNTRAINED] = features_of(untrained(dictionary, seed), x)
+        seen[UNTRAINED] = features_of(untrained(dictionary, x[train], seed), x)
         seen[RECONSTRUCTION] = reconstructed(dictionary, x)
     mels = labelled.log_mels
     return {**seen, LOG_MEL: mels, MFCC: mfcc(mels).astype(np.float32)}

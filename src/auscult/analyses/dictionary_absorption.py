@@ -41,8 +41,9 @@ from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.absorption import absorption, general_direction, specificity
-from auscult.measures.null_dictionaries import atoms_of
+from auscult.measures.null_dictionaries import written_by
 from auscult.measures.quality import interval_of
+from auscult.measures.statistics import recording_draws
 
 _NAME = "share of recognised rows that are fully absorbed, mean over learned dictionaries"
 _NAMES = {DRAWN: DRAWN}
@@ -141,7 +142,7 @@ def _measured(
             }
     n = len(np.unique(rows.recording_ids[rows.test]))
     rng = named_rng(context.seed, "dictionary-absorption", tap, "draws")
-    draws = rng.multinomial(n, np.full(n, 1 / n), params.n_resamples).astype(np.float64)
+    draws = recording_draws(n, params.n_resamples, rng)
     return TapAbsorption(tap, entries, found, controls, classes, draws)
 
 
@@ -197,7 +198,7 @@ def _absorbed(
     entry: Entry, rows: Labelled, classes: Sequence[GeneralClass], level: str
 ) -> Absorbed:
     dictionary = entry.seeds[0]
-    of_frames, atoms = acts_of(dictionary, rows.values), atoms_of(dictionary)
+    of_frames, atoms = acts_of(dictionary, rows.values), written_by(dictionary)
     acts, clips = _rows(rows, of_frames, level)
     x, _ = _rows(rows, rows.values, level)
     scale = 1.0 / float(dictionary.preprocess.scale)

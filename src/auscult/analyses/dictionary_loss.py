@@ -44,6 +44,7 @@ from auscult.dictionaries.splicing import levelled, silenced, spliced
 from auscult.measures.loss_recovered import MEAN, MODEL, ZERO, task_losses
 from auscult.measures.quality import interval_of
 from auscult.measures.scorecards import Scorecard
+from auscult.measures.statistics import recording_draws
 from auscult.taps.capture import EditFunction
 from auscult.taps.point import TapPoint
 
@@ -151,12 +152,12 @@ def _measured(
     _, which = np.unique([clip.recording_id for clip in clips], return_inverse=True)
     n = int(which.max()) + 1
     rng = named_rng(context.seed, "dictionary-loss", tap)
-    draws = rng.multinomial(n, np.full(n, 1 / n), params.n_resamples)[:, which]
+    draws = recording_draws(n, params.n_resamples, rng)[:, which]
     part = params.part or (_CONVERGENCE if _CONVERGENCE in losses[MODEL] else "divergence")
     if part not in losses[MODEL]:
         return f"{part!r} is no part of this loss; they are {', '.join(losses[MODEL])}."
     found = TapLosses(
-        tap, part, {one.name: one for one in entries}, l0, losses, draws.astype(np.float64)
+        tap, part, {one.name: one for one in entries}, l0, losses, draws
     )
     return replace(found, sounds=_sounds(context, params, task, found, edits, clips))
 

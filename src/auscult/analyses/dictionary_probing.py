@@ -55,6 +55,7 @@ from auscult.measures.disentanglement import dci
 from auscult.measures.probe_targets import Target
 from auscult.measures.probes import MAJORITY, SHUFFLED, ProbeSettings, fit_probe, read
 from auscult.measures.quality import interval_of
+from auscult.measures.statistics import recording_draws
 
 _PROBED = "0.72 against 0.69 (arXiv 2602.14111, abstract)"
 _COMPLETE = "rises with sparse codes (arXiv 2509.24793)"
@@ -143,7 +144,7 @@ def _probed(
     controls = _untrained(context, params, tap, entries, labels) if params.untrained else {}
     n = len(np.unique(rows.recording_ids[rows.test]))
     rng = named_rng(context.seed, "dictionary-probing", tap)
-    draws = rng.multinomial(n, np.full(n, 1 / n), params.n_resamples).astype(np.float64)
+    draws = recording_draws(n, params.n_resamples, rng)
     named = {one.name: one for one in entries}
     return TapProbes(tap, named, found, draws, labels, controls)
 

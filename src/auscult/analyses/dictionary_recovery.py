@@ -154,7 +154,7 @@ def _trials(
     """One trial for each recipe.
 
     Raises:
-        NothingToMeasureError: No dictionary of the spec learns by steps.
+        NothingToMeasureError: No dictionary of the spec learns by steps from single vectors.
         DivergedError: A recipe does not train on such vectors.
     """
     learned = [
@@ -162,10 +162,10 @@ def _trials(
         for one in entries
         if one.role == LEARNED
         and one.seeds[0].trainable
-        and one.seeds[0].d_out == one.seeds[0].d_in
+        and one.seeds[0].reads == "vectors"  # planted vectors come in no order
     ]
     if not learned:
-        raise NothingToMeasureError("no dictionary of the spec learns by gradient steps")
+        raise NothingToMeasureError("no dictionary of the spec learns single vectors by gradient steps")
     places = np.linspace(0, len(learned) - 1, min(params.n_recipes, len(learned)))
     covariance = covariance_of(context.store(tap, BASE, "train"))
     return [

@@ -118,10 +118,11 @@ def absorption(
         general: From :func:`general_direction`, on the same rows.
         x: The tap's vectors.
         acts: Activations.
-        atoms: Directions, in the tap's coordinates up to ``scale``.
+        atoms: What each feature adds with an activation of 1, in the tap's coordinates up to
+            ``scale``; directions alone are not enough where lengths differ.
         positive: Rows of the class.
         test: Rows to judge on.
-        scale: Length in the tap of an atom with activation 1.
+        scale: Length in the tap of an atom of length 1.
     """
     main = _main_features(acts[~test], positive[~test])
     rows = np.flatnonzero(general.found)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, Shaped
 
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.geometry import effective_dimension
+from auscult.measures.null_dictionaries import written_by
 from auscult.measures.statistics import smallest_covering
 from auscult.measures.usage import Usage, UsageSummary, measure_usage, usage_summary
 
@@ -46,7 +47,7 @@ def encoded(
         values: The vectors.
         strong_share: See :func:`auscult.measures.usage.measure_usage`.
     """
-    atoms = dictionary.atoms.numpy()
+    atoms = written_by(dictionary)
     mean = values.mean(axis=0, dtype=np.float64)
     tops, parts, n_on = [], [], 0
     left = energy = variance = 0.0

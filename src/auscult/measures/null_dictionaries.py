@@ -18,11 +18,32 @@ AMBIENT = "random directions"
 SHAPED = "random vectors of the same covariance"
 PRINCIPAL = "principal directions (PCA)"
 
+_AT_ONCE = 1 << 22
+"""Activations held at once: 16 MiB."""
+
 
 def atoms_of(dictionary: Dictionary) -> Float[np.ndarray, "m d"]:
     """The directions of any dictionary as an array."""
     with torch.no_grad():
         return np.asarray(dictionary.atoms.numpy(), dtype=np.float32)
+
+
+@torch.no_grad()
+def written_by(dictionary: Dictionary) -> Float[np.ndarray, "m d"]:
+    """What each feature adds to a reconstruction with an activation of 1.
+
+    In the dictionary's own coordinates, as its activations are. Its atoms but for their lengths,
+    which :attr:`Dictionary.atoms` does not always tell: those of ``rms-norm`` are short, and those
+    of dictionaries from elsewhere may be of any length.
+    """
+    n = dictionary.n_features
+    nothing = dictionary.preprocess.mean.new_zeros(1, n)
+    still, parts = dictionary.reconstruct(nothing), []
+    for start in range(0, n, size := max(1, _AT_ONCE // n)):
+        one = nothing.new_zeros(min(size, n - start), n)
+        one[torch.arange(len(one)), torch.arange(start, start + len(one))] = 1.0
+        parts.append(dictionary.reconstruct(one) - still)
+    return np.asarray(torch.cat(parts).numpy(), dtype=np.float32)
 
 
 def random_dictionary(

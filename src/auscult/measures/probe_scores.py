@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, Shaped
 from auscult.core.errors import ConfigError
 from auscult.measures.probe_families import Answers
 from auscult.measures.probe_targets import Target
+from auscult.measures.statistics import recording_draws
 
 SCORES = (
     "accuracy",
@@ -37,8 +38,8 @@ class Scores:
         values: By name, see ``SCORES``. Accuracies and the calibration error are shares, 0 to 1;
             the absolute error is in the target's unit. NaN for what a target
             without an order lacks.
-        intervals: 95 % bootstrap intervals over test recordings. Bias: with fewer than about ten
-            recordings they are too narrow.
+        intervals: 95 % bootstrap intervals over test recordings; NaN where there is one. Bias:
+            with fewer than about ten recordings they are too narrow.
         n_rows: Rows judged.
         n_recordings: Recordings that they are from.
     """
@@ -78,12 +79,12 @@ def score(
     sums = np.zeros((len(names), columns.shape[1]))
     np.add.at(sums, which, columns)
     values = dict(zip(SCORES, _scores(sums.sum(axis=0)[None], target.n_classes)[0], strict=True))
-    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), n_resamples)
+    drawn = recording_draws(len(names), n_resamples, rng)
     spread = _scores(drawn @ sums, target.n_classes)
     intervals = {}
     for i, name in enumerate(SCORES):
         ends = (np.nan, np.nan)
-        if np.isfinite(values[name]):
+        if len(drawn) and np.isfinite(values[name]):
             ends = tuple(np.nanquantile(spread[:, i], [0.025, 0.975]))
         intervals[name] = (float(ends[0]), float(ends[1]))
     told = {name: float(value) for name, value in values.items()}

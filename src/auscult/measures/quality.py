@@ -10,6 +10,7 @@ from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import DictionaryMetrics, metrics_of
 from auscult.dictionaries.sums import Sums
 from auscult.measures.dwell import Runs
+from auscult.measures.statistics import recording_draws
 
 _BATCH_ACTS = 1 << 22
 """Activations held at once: 16 MiB."""
@@ -53,13 +54,12 @@ class Frames:
         )
 
     def draws(self, rng: np.random.Generator, n_resamples: int = 1000) -> Float[np.ndarray, "b c"]:
-        """How often each clip counts in each bootstrap over recordings (METHODS §1.4).
+        """How often each clip counts in each bootstrap over recordings; none where there is one.
 
-        The same draws for several dictionaries make their differences paired.
+        See :func:`auscult.measures.statistics.recording_draws`.
         """
         n = int(self.recordings.max()) + 1
-        counts = rng.multinomial(n, np.full(n, 1 / n), n_resamples)
-        return np.asarray(counts[:, self.recordings], dtype=np.float64)
+        return recording_draws(n, n_resamples, rng)[:, self.recordings]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Quality:
         dwell_by_feature_s: Of each feature alone; NaN for dead ones.
         clip_usage: Share of clips in which each feature is ever on. In [0, 1]; it exceeds usage,
             and grows with the length of the clips.
-        explained_low: Lower end of the 95 % interval of each dimension's explained variance.
+        explained_low: Lower end of the 95 % interval of each dimension's explained variance; NaN
+            where there is one recording.
         explained_high: Its upper end.
     """
 
@@ -141,7 +142,9 @@ def measure_quality(
         resampled[name] = frames * seconds
     resampled["l0_per_second"] = resampled["l0"] * sample.frame_rate
     dwell, shuffled = (float(frames[0]) * seconds for frames in runs.dwell())
-    low, high = np.quantile(sums.explained_variance(draws), [0.025, 0.975], axis=0)
+    low, high = np.full((2, sums.mean.size), np.nan)
+    if len(draws):
+        low, high = np.quantile(sums.explained_variance(draws), [0.025, 0.975], axis=0)
     return Quality(
         metrics_of(sums, dictionary),
         resampled,

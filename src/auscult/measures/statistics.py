@@ -66,6 +66,23 @@ def bootstrap_band(
     return low, high
 
 
+def recording_draws(
+    n_recordings: int, n_resamples: int, rng: np.random.Generator
+) -> Float[np.ndarray, "b n_recordings"]:
+    """How often each recording counts in each bootstrap over recordings (METHODS §1.4).
+
+    The same draws for several things make their differences paired. One recording says nothing
+    about others: of one there are no draws, and so no interval.
+
+    >>> recording_draws(1, 1000, np.random.default_rng(0)).shape
+    (0, 1)
+    """
+    if n_recordings < 2:
+        return np.empty((0, n_recordings))
+    even = np.full(n_recordings, 1 / n_recordings)
+    return rng.multinomial(n_recordings, even, n_resamples).astype(np.float64)
+
+
 def _tails(level: float) -> tuple[float, float]:
     if not 0 < level < 1:
         raise ConfigError(f"the level of an interval lies between 0 and 1, got {level}")

@@ -63,7 +63,7 @@ def measure_usage(
 
     Args:
         acts: Activations; their absolute values count, so signed codes are fine.
-        atoms: Directions.
+        atoms: What each feature adds with an activation of 1, lengths included.
         x: The vectors that were encoded.
         strong_share: An atom is highly active where ‖z d‖ is at least this share of ‖x‖.
     """

@@ -77,7 +77,7 @@ class Judgement:
         """As the page shows it."""
         one = self.measurement
         within = ""
-        if one.interval is not None:
+        if one.interval is not None and all(map(math.isfinite, one.interval)):
             within = f" ({one.text(one.interval[0])} to {one.text(one.interval[1])})"
         return Finding(
             self.sentence,

@@ -1,5 +1,6 @@
 """How claims about concepts are judged, whoever has read them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,9 +42,9 @@ class Read:
 
     @property
     def gain(self) -> float:
-        """Low end of the interval above the untrained dictionary and the majority class."""
+        """Low end of the interval above every null; NaN where one test recording gives none."""
         low = self.accuracy if self.interval is None else self.interval[0]
-        return low - max(self.untrained, self.majority)
+        return low - max(self.untrained, self.majority, self.shuffled)
 
 
 def pitch_first(tap: str, seen: str, scores: Mapping[str, Read]) -> Judgement:
@@ -87,6 +88,9 @@ def aligned(tap: str, candidates: Sequence[tuple[str, str, Read]]) -> Judgement:
     """
     if not candidates:
         return untold(tap, "PK-01b", "no published concept was read from a dictionary")
+    candidates = [one for one in candidates if math.isfinite(one[2].gain)]
+    if not candidates:
+        return untold(tap, "PK-01b", "one test recording leaves no interval: give more sounds")
     name, concept, best = max(candidates, key=lambda one: one[2].gain)
     if best.gain <= 0:  # none gains: show what is read best
         name, concept, best = max(candidates, key=lambda one: one[2].skill)
@@ -108,7 +112,8 @@ def aligned(tap: str, candidates: Sequence[tuple[str, str, Read]]) -> Judgement:
         measured,
         verdict,
         "Some published concept must be read from trained features more accurately, with the "
-        "whole interval, than from the untrained dictionary and the majority class.",
+        "whole interval, than from the untrained dictionary, the majority class and a probe of "
+        "shuffled labels.",
         "PK-01b",
     )
 
@@ -121,7 +126,8 @@ def of_its_own(tap: str, trained: Read, random: Read) -> Judgement:
         trained: Loudness, read from its response vectors.
         random: The same under random weights.
     """
-    if trained.interval is None or random.interval is None:
+    ends = (*(trained.interval or (math.nan,)), *(random.interval or (math.nan,)))
+    if trained.interval is None or random.interval is None or not all(map(math.isfinite, ends)):
         return untold(tap, "PK-05", "loudness was not read under both weights")
     above = trained.interval[0] > random.interval[1]
     below = trained.interval[1] < random.interval[0]

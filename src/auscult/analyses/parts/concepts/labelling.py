@@ -19,8 +19,10 @@ from auscult.core.errors import ConfigError, NothingToMeasureError
 from auscult.core.rng import named_rng, seed_of
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.base import Dictionary
+from auscult.dictionaries.by_threshold import ByThreshold
 from auscult.dictionaries.random import RandomDictionary
 from auscult.measures.probe_targets import Target
+from auscult.store.source import ArraySource
 
 Pooling = Literal["frame", "clip"]
 PUBLISHED = ("pitch", "loudness", "centroid")
@@ -265,16 +267,28 @@ def reconstructed(dictionary: Dictionary, x: Float[np.ndarray, "n d"]) -> Float[
         return np.asarray(dictionary(torch.from_numpy(np.ascontiguousarray(x))).float().numpy())
 
 
-def untrained(dictionary: Dictionary, seed: int) -> Dictionary:
+def untrained(dictionary: Dictionary, x: Float[np.ndarray, "n d"], seed: int) -> Dictionary:
     """The same dictionary before training; where there is no training, random directions.
 
-    Its preprocessing is the trained one's.
+    Its preprocessing is the trained one's. A threshold that follows the batches has seen the
+    vectors once, so that as many features are on as the settings say; without, half of them were.
+
+    Args:
+        dictionary: The trained one.
+        x: Training vectors, for types that start from some.
+        seed: Decides the starting values.
     """
     rng = named_rng(seed, "untrained dictionary")
     if dictionary.trainable:
         drawn = type(dictionary)(dictionary.params, dictionary.d_in)
         drawn.preprocess.load_state_dict(dictionary.preprocess.state_dict())
         drawn.initialise(rng)
+        drawn.prepare(ArraySource(x), rng)
+        if isinstance(drawn, ByThreshold):
+            vectors = drawn.preprocess(torch.from_numpy(np.ascontiguousarray(x)))
+            with torch.no_grad():
+                drawn.running.keep(drawn.linear.pre_activations(vectors), drawn.params.k * len(x))
+            drawn.running.follow()
         return drawn.eval()
     params = RandomDictionary.Params(
         n_features=dictionary.n_features, space="ambient", centre=False, scale=False

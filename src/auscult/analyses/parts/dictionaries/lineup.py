@@ -31,8 +31,6 @@ FROZEN = tuple(_FROZEN.values())
 BASELINES = (*FROZEN, *_UNLEARNED.values())
 AT_L0 = "{} at the same l0"
 """How the control is called that a baseline makes."""
-AT_L0 = "{} at the same l0"
-"""How the control is called that a baseline makes."""
 
 _FEWEST_OF_A_CLIP = 64
 _NEAR_L0 = 0.15

@@ -47,8 +47,8 @@ def order_judged(
         name
         for name in PK_04
         if name not in lacking
-        and teaching.readings[name].scores.intervals[_READ_BY][0]
-        <= max(teaching.readings[name].controls[k][_READ_BY] for k in (MAJORITY, SHUFFLED))
+        and not teaching.readings[name].scores.intervals[_READ_BY][0]
+        > max(teaching.readings[name].controls[k][_READ_BY] for k in (MAJORITY, SHUFFLED))
     ]
     if lacking or blind:
         why = f"no probe reads {', '.join(lacking + blind)} better than its nulls"
