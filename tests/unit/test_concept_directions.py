@@ -81,6 +81,21 @@ def test_shuffled_labels_keep_their_course_and_lose_their_recording():
     assert np.mean(shuffled == labels) < 0.05
 
 
+@pytest.mark.parametrize("sizes", [[30, 20, 25, 25], [50, 50], [40, 10, 30, 20], [5] * 20])
+def test_no_row_gets_a_label_of_its_own_recording(sizes):
+    recordings = np.repeat(np.arange(float(len(sizes))), sizes)
+    for seed in range(20):
+        from_where = shuffled_by_recording(recordings, recordings, np.random.default_rng(seed))
+        assert (from_where != recordings).all()
+
+
+def test_of_one_long_recording_labels_are_turned_within_it():
+    recordings, labels = np.repeat([0, 1], [80, 20]), np.arange(100.0)
+    shuffled = shuffled_by_recording(labels, recordings, np.random.default_rng(0))
+    assert sorted(shuffled) == list(labels)
+    assert not np.any(shuffled == labels)
+
+
 def test_shuffled_labels_point_nowhere():
     recordings = np.repeat(np.arange(100), 40)
     shuffled = shuffled_by_recording(LOUD, recordings, np.random.default_rng(1))

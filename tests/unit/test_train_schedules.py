@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from auscult.core.errors import ConfigError
 from auscult.dictionaries.base import DICTIONARIES
-from auscult.dictionaries.learner import Conduct, Learner
+from auscult.dictionaries.learner import PENALTIES, Conduct, Learner
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
 from auscult.testing.dictionaries import files, planted, recovered
 
@@ -81,6 +81,28 @@ class TestSparsity:
         settings = SHORT.model_copy(update={"target_l0": 2.0})
         with pytest.raises(ConfigError, match=r"topk dictionaries such as 'a' have none"):
             trained(tmp_path, settings, type="topk", k=2)
+
+
+    @pytest.mark.parametrize(
+        "section",
+        [
+            {"type": "relu"},
+            {"type": "gated"},
+            {"type": "jump-relu"},
+            {"type": "topk", "k": 2},
+            {"type": "batch-topk", "k": 2},
+            {"type": "rms-norm"},
+            {"type": "rms-norm", "l1_on": "topk", "k": 2},
+            {"type": "transcoder", "rule": "relu"},
+            {"type": "transcoder", "rule": "topk", "k": 2},
+            {"type": "crosscoder", "rule": "relu"},
+            {"type": "crosscoder", "rule": "batch-topk", "k": 2},
+        ],
+        ids=str,
+    )
+    def test_a_type_has_such_a_weight_where_its_settings_give_it_a_penalty(self, section):
+        dictionary = built(**section)
+        assert dictionary.priced == bool(PENALTIES & set(dictionary.claims()))
 
 
 @pytest.mark.parametrize("longest", [0.01, None])

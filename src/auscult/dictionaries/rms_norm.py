@@ -62,10 +62,10 @@ class RmsNormDictionary(Dictionary):
             return self
 
     params: Params
-    priced = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
+        self.priced = params.l1_on != "topk"
         self.linear = LinearCoder(d_in, self.n_features)
 
     @torch.no_grad()

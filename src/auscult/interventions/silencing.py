@@ -153,7 +153,10 @@ def usual_of(
     model: AudioModel, layers: Sequence[NeuronLayer], batches: Sequence[Heard],
     rng: np.random.Generator, n_frames: int = 64,
 ) -> Usual:  # fmt: skip
-    """Mean response vectors over clips, and some of their frames drawn alike from every batch."""
+    """Mean response vectors over clips, and some of their frames drawn alike from every batch.
+
+    Of frames that begin within the sound, as they are counted and read; every clip counts alike.
+    """
     addresses = [layer.address for layer in layers]
     sums: dict[str, np.ndarray] = {}
     drawn: dict[str, list[np.ndarray]] = {address: [] for address in addresses}
@@ -163,8 +166,11 @@ def usual_of(
             model.forward(batch.waveform)
         for address in addresses:
             values: Tensor = heard[address].values
-            sums[address] = sums.get(address, 0.0) + values.mean(1).sum(0).double().numpy()
-            flat = values.flatten(0, 1)
+            n_frames_of = valid_frames(values.shape[1], heard[address].time, batch.n_valid)
+            clips = [clip[:n] for clip, n in zip(values, n_frames_of.tolist(), strict=True)]
+            whole = torch.stack([clip.mean(0) for clip in clips]).sum(0)
+            sums[address] = sums.get(address, 0.0) + whole.double().numpy()
+            flat = torch.cat(clips)
             rows = rng.integers(0, len(flat), each)
             drawn[address].append(flat[torch.from_numpy(rows)].numpy())
         n_clips += len(batch.clip_ids)

@@ -90,18 +90,17 @@ def shuffled_by_recording(
 ) -> Float[np.ndarray, "n ..."]:
     """Labels of other recordings: each recording's labels in order, but handed to another.
 
-    The null of a direction that was learned from labels. Where recordings are of unequal length
-    labels run on from one to the next, so each keeps its course over time and the whole its
-    distribution.
+    The null of a direction that was learned from labels. Recordings are laid end to end in random
+    order and their labels turned against them by at least the longest one, so no row has a label of
+    its own recording, labels keep their course over time, and the whole its distribution. Where one
+    recording is longer than all others together, the part of it that has no other is turned alone.
     """
-    names = np.unique(recording_ids)
-    rows = {name: np.flatnonzero(recording_ids == name) for name in names}
-    source = np.concatenate([rows[name] for name in rng.permutation(names)])
-    target = np.concatenate([rows[name] for name in names])
-    # A turn by at least one recording keeps no row in its place where there are several.
-    source = np.roll(source, int(rng.integers(1, max(len(source), 2))))
+    names, sizes = np.unique(recording_ids, return_counts=True)
+    rows = np.concatenate([np.flatnonzero(recording_ids == n) for n in rng.permutation(names)])
+    longest, most = int(sizes.max()), len(rows) - int(sizes.max())
+    turn = int(rng.integers(longest, most + 1)) if longest <= most else len(rows) // 2
     shuffled = np.empty_like(concept)
-    shuffled[target] = concept[source]
+    shuffled[rows] = concept[np.roll(rows, turn)]
     return shuffled
 
 

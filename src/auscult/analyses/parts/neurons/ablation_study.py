@@ -101,7 +101,7 @@ class AblationStudy:
             dictionaries = {
                 tap: context.dictionaries(params.dictionary, tap)[0] for tap in context.taps
             }
-        usual = None if dictionaries else usual_of(model, table.layers, train[:8], rng)
+        usual = None if dictionaries else usual_of(model, table.layers, _spread(train), rng)
         silencer = Silencer(
             model, table.layers, params.embedding or embedding_tap(model), usual, dictionaries
         )
@@ -276,6 +276,12 @@ class AblationStudy:
             "rate": float(np.abs(_rates(self.rows, beside) - _rates(self.rows, self.own[label]))),
             "accuracy": _NAN if one is None else float(one.accuracy[label]),
         }
+
+
+def _spread(batches: Sequence[Heard], most: int = 8) -> list[Heard]:
+    """Some batches of all, evenly spread: sounds come in the order of files, and so of classes."""
+    places = np.linspace(0, len(batches) - 1, min(most, len(batches))).round().astype(int)
+    return [batches[place] for place in places.tolist()]
 
 
 def _rates(rows: ClipFiring, neurons: np.ndarray) -> float:
