@@ -176,6 +176,11 @@ def test_contradictions_are_refused(values, section):
         make(type="ablate", **section)(values, TIME)
 
 
+def test_a_direction_without_a_length_is_refused(values):
+    with pytest.raises(ConfigError, match="this one has none"):
+        make(type="ablate", direction=[0.0] * len(DIRECTION))(values, TIME)
+
+
 def test_a_direction_of_another_width_is_refused(values):
     with pytest.raises(WidthError, match="width 2, the tap has 6"):
         make(type="steer", direction=[1.0, 2.0])(values, TIME)

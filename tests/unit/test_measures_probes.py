@@ -197,6 +197,16 @@ def test_one_class_cannot_be_learned():
         fit_probe(x, target, recordings, rng)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("of_test", [False, True])
+def test_vectors_that_are_not_finite_are_refused(value, of_test):
+    x, target, recordings, rng = planted()
+    test = recordings >= np.median(recordings)
+    x[np.flatnonzero(test == of_test)[3], 1] = value
+    with pytest.raises(ConfigError, match="NaN or an infinite value"):
+        read(x, target, recordings, test, rng)
+
+
 def test_ridge_needs_values():
     x, target, recordings, rng = planted()
     target = Target(target.labels, target.names, np.full(len(x), np.nan), np.full(5, np.nan))

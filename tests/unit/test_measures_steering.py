@@ -120,6 +120,7 @@ PASSING = Trial(
         ({"isolation": 0.69}, "does not hold", "isolation 0.69 is below 0.7"),
         ({"isolation": 0.7}, "holds", ""),
         ({"quality": {"a": 1.0, "b": 2.6}}, "does not hold", r"out of bounds \(b\)"),
+        ({"quality": {"a": float("nan"), "b": 1.0}}, "does not hold", r"out of bounds \(a\)"),
         ({"clipping": 0.002}, "does not hold", "it clips"),
         ({"isolation": float("nan")}, "cannot be tested here", "could not be measured"),
         (

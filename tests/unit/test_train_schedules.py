@@ -82,7 +82,6 @@ class TestSparsity:
         with pytest.raises(ConfigError, match=r"topk dictionaries such as 'a' have none"):
             trained(tmp_path, settings, type="topk", k=2)
 
-
     @pytest.mark.parametrize(
         "section",
         [

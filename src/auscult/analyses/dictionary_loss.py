@@ -156,9 +156,7 @@ def _measured(
     part = params.part or (_CONVERGENCE if _CONVERGENCE in losses[MODEL] else "divergence")
     if part not in losses[MODEL]:
         return f"{part!r} is no part of this loss; they are {', '.join(losses[MODEL])}."
-    found = TapLosses(
-        tap, part, {one.name: one for one in entries}, l0, losses, draws
-    )
+    found = TapLosses(tap, part, {one.name: one for one in entries}, l0, losses, draws)
     return replace(found, sounds=_sounds(context, params, task, found, edits, clips))
 
 

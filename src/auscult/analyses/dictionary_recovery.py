@@ -165,7 +165,9 @@ def _trials(
         and one.seeds[0].reads == "vectors"  # planted vectors come in no order
     ]
     if not learned:
-        raise NothingToMeasureError("no dictionary of the spec learns single vectors by gradient steps")
+        raise NothingToMeasureError(
+            "no dictionary of the spec learns single vectors by gradient steps"
+        )
     places = np.linspace(0, len(learned) - 1, min(params.n_recipes, len(learned)))
     covariance = covariance_of(context.store(tap, BASE, "train"))
     return [

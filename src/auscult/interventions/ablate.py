@@ -41,7 +41,8 @@ class Ablate(Edit):
         """Move towards the values without what is removed, by the strength.
 
         Raises:
-            ConfigError: Neither channels nor a direction, or both, or a channel that there is not.
+            ConfigError: Neither channels nor a direction, or both, or a channel that there is not,
+                or a direction of zeros.
             WidthError: The direction was made for another tap.
         """
         del time
@@ -51,6 +52,8 @@ class Ablate(Edit):
         if params.direction:
             expect_width(values, len(params.direction), "the direction")
             unit = torch.tensor(params.direction, dtype=values.dtype, device=values.device)
+            if float(unit.norm()) == 0:
+                raise ConfigError("ablate needs a direction with a length, and this one has none")
             unit = unit / unit.norm()
             along = values @ unit
             kept = along.mean(1, keepdim=True) if params.to == "mean" else torch.zeros_like(along)

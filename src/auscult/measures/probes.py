@@ -125,12 +125,13 @@ def fit_probe(
     recording only there is nothing to choose by, and the smoothest setting is taken.
 
     Raises:
-        ConfigError: Fewer than two classes occur.
+        ConfigError: Fewer than two classes occur, or a vector is not finite.
     """
     settings = settings or ProbeSettings()
     family = settings.readout()
     rows = _drawn(target.labels >= 0, settings.n_most, rng)
     x, target, recording_ids = x[rows], target.rows(rows), recording_ids[rows]
+    _refuse_not_finite(x)
     if len(np.unique(target.labels)) < 2:
         raise ConfigError("there is only one class to read; nothing can be learned from it")
     strength, start = _chosen(family, x, target, recording_ids, rng, settings)
@@ -185,7 +186,8 @@ def read(
             representation that is compared), for the control task; none: no control task.
 
     Raises:
-        ConfigError: A recording stands on both sides; or only one class occurs.
+        ConfigError: A recording stands on both sides; or only one class occurs; or a vector is
+            not finite.
     """
     settings = settings or ProbeSettings()
     shared = np.intersect1d(recording_ids[test], recording_ids[~test])
@@ -194,6 +196,7 @@ def read(
     fitted = _drawn(~test & (target.labels >= 0), settings.n_most, rng)
     judged = _drawn(test & (target.labels >= 0), settings.n_most, rng)
     sides = _Sides(x[fitted], x[judged], recording_ids[fitted], recording_ids[judged])
+    _refuse_not_finite(sides.x_test)
     train, held_out = target.rows(fitted), target.rows(judged)
     probe = fit_probe(sides.x, train, sides.recordings, rng, settings)
     scores = score(probe.answers(sides.x_test), held_out, sides.recordings_test, rng)
@@ -264,6 +267,12 @@ def control_task(target: Target, types: Int[np.ndarray, " n"], rng: np.random.Ge
     drawn = rng.choice(target.n_classes, size=len(names), p=counts / counts.sum())
     labels = np.where(target.labels >= 0, drawn[which], target.labels)
     return target.relabelled(labels)
+
+
+def _refuse_not_finite(x: Float[np.ndarray, "n d"]) -> None:
+    # The sum of finite numbers is finite but for overflow; only then is every one looked at.
+    if not np.isfinite(x.sum()) and not np.isfinite(x).all():
+        raise ConfigError("a vector to be read holds NaN or an infinite value: leave it out")
 
 
 def _drawn(

@@ -195,7 +195,7 @@ class Trial:
         why = []
         if self.isolation < least:
             why.append(f"isolation {self.isolation:.2f} is below {least:g}")
-        worst = [name for name, value in self.quality.items() if value > self.bounds[name]]
+        worst = [name for name, value in self.quality.items() if not value <= self.bounds[name]]
         why += [f"quality is out of bounds ({', '.join(worst)})"] if worst else []
         why += ["it clips"] if self.clipping > MOST_CLIPPED else []
         if why:
