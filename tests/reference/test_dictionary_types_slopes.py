@@ -52,6 +52,32 @@ def slopes(dictionary, name):
     return dictionary.log_threshold.grad / dictionary.thresholds.detach()
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"type": "relu"},
+        {"type": "topk", "k": 3},
+        {"type": "jump-relu", "bandwidth": WIDTH, "start_threshold": 0.2},
+        {"type": "rms-norm"},
+        {"type": "matching-pursuit", "k": 3},
+    ],
+    ids=str,
+)
+def test_a_loss_on_what_it_gives_back_teaches_what_its_own_error_teaches(section):
+    """As end-to-end training asks it to: through ``encode`` and ``decode``."""
+    cls, params = DICTIONARIES.parse({"n_features": 12} | section, "here")
+    dictionary = cls.build(params, 16, 0, SOURCE.statistics).double()
+    dictionary.losses(X)["mse"].backward()
+    own = {key: p.grad.clone() for key, p in dictionary.named_parameters() if p.grad is not None}
+    dictionary.zero_grad()
+    missed = (dictionary(X) - X) * dictionary.preprocess.scale
+    missed.square().sum(1).mean().backward()
+    assert own
+    for key, parameter in dictionary.named_parameters():
+        assert parameter.grad is not None, key
+        assert_close(parameter.grad, own[key], rtol=1e-7, atol=1e-10, msg=key)
+
+
 class TestPseudoDerivatives:
     """They are the slopes of the loss averaged over a threshold ± half a bandwidth.
 

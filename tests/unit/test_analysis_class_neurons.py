@@ -3,9 +3,11 @@
 import pytest
 
 from auscult.analyses.base import ANALYSES
+from auscult.analyses.class_neurons import ClassNeuronsParams, chooser_of
 from auscult.analyses.parts.neurons.tasks import Side, TaskSpec, tasks_of
 from auscult.blocks import Gallery, Heatmap, Missing, Table
 from auscult.core.errors import NothingToMeasureError
+from auscult.measures.selectors import SELECTORS
 from auscult.testing.planted_neurons import PlantedNeurons
 from auscult.testing.planted_study import planted_spec
 from auscult.testing.studies import answer
@@ -18,6 +20,21 @@ def result(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planted")
     tasks = [{"label": "class"}, {"label": "corpus", "name": "meaningless"}]
     return answer(planted_spec(folder, []), folder / "run", "class-neurons", tasks=tasks, **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("asked", "of_lape", "of_others"),
+    [
+        ({}, "token", "clip"),
+        ({"average": "clip"}, "clip", "clip"),
+        ({"average": "token"}, "token", "token"),
+    ],
+)
+def test_each_selector_averages_as_it_was_published_unless_asked(asked, of_lape, of_others):
+    params = ClassNeuronsParams(**asked)
+    found = {name: chooser_of(name, params).average for name in SELECTORS}
+    assert found.pop("lape") == of_lape
+    assert set(found.values()) == {of_others}
 
 
 def test_planted_neurons_cover_every_class_and_dealt_labels_do_not(result):

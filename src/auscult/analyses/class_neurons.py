@@ -38,7 +38,13 @@ from auscult.measures.selection_nulls import (
     rule_under_dealing,
     significance,
 )
-from auscult.measures.selectors import SELECTORS, Rule, all_probabilities, equal_share
+from auscult.measures.selectors import (
+    SELECTORS,
+    Rule,
+    Selector,
+    all_probabilities,
+    equal_share,
+)
 
 SelectorName = Literal["aape", "lape", "mean-difference", "margin", "mutual-information", "probe"]
 DEALT = "labels dealt out anew"
@@ -53,8 +59,9 @@ class ClassNeuronsParams(Config):
     """The tasks; recordings without the label are left out."""
     selector: SelectorName = "aape"
     """The way of choosing that coverage and cards are about; the others stand beside it."""
-    average: Literal["clip", "token"] = "clip"
-    """Whether each clip or each token of a class counts alike."""
+    average: Literal["clip", "token"] | None = None
+    """Whether each clip or each token of a class counts alike; none: as published, tokens for LAPE
+    and clips for all others."""
     share: float = Field(0.01, gt=0, lt=1)
     """Share of all neurons that is kept (published: 1 %, for 50 classes of events 2 %)."""
     dictionary: str | None = None
@@ -167,12 +174,13 @@ def _study(
     n, rule = len(task.classes), Rule(share=params.share)
     rng = named_rng(context.seed, "class-neurons", task.title)
     dealt = deal_labels(labels, rows.recording_ids, rng, params.n_deals)
-    own = all_probabilities(rows, labels[None], n, params.average)[0]
+    main = chooser_of(params.selector, params)
+    own = all_probabilities(rows, labels[None], n, main.average)[0]
     # Selectors that rank neurons class by class take as many a class as the published rule does.
     equal = equal_share(own, rule)
     counts, nulls, found, members = {}, {}, {}, np.zeros((0, 0), dtype=bool)
     for name in SELECTORS:
-        chooser = SELECTORS[name](params.average)
+        chooser = chooser_of(name, params)
         used = equal if chooser.per_class else rule
         taken = chooser.members(rows, labels, n, used)
         counts[name] = covered(taken, rows)
@@ -185,10 +193,8 @@ def _study(
         )
         found[name] = significance(chooser, rows, dealt, n)
         members = taken if name == params.selector else members
-    chooser = SELECTORS[params.selector](params.average)
     false = [
-        significance(chooser, rows, np.roll(dealt[1:], -k, axis=0), n).found().sum()
-        for k in range(3)
+        significance(main, rows, np.roll(dealt[1:], -k, axis=0), n).found().sum() for k in range(3)
     ]
     threshold = threshold_of(own, rule)
     return Study(
@@ -219,8 +225,8 @@ def _under_random(
         return dict.fromkeys(("coverage", "per class", "found", "same coverage", "same"), _NAN)
     rows, labels = task.on(random)
     n, rule = len(task.classes), Rule(share=params.share)
-    chooser = SELECTORS[params.selector](params.average)
-    own = all_probabilities(rows, labels[None], n, params.average)[0]
+    chooser = chooser_of(params.selector, params)
+    own = all_probabilities(rows, labels[None], n, chooser.average)[0]
     used = equal_share(own, rule) if chooser.per_class else rule
     taken = covered(chooser.members(rows, labels, n, used), rows)
     same = covered(below_threshold(own, threshold, rule), rows)
@@ -231,6 +237,12 @@ def _under_random(
         "same coverage": same.coverage,
         "same": float(same.n_neurons),
     }
+
+
+def chooser_of(name: str, params: ClassNeuronsParams) -> Selector:
+    """A selector with the average that was asked for, or the one that it was published with."""
+    cls = SELECTORS[name]
+    return cls() if params.average is None else cls(params.average)
 
 
 def _judged(study: Study, params: ClassNeuronsParams) -> list[Judgement]:

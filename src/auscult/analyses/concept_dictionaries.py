@@ -79,6 +79,7 @@ class ConceptDictionaries(Analysis):
         "features carry them?"
     )
     source: ClassVar[str] = "METHODS C-2, C-3, C-5, C-6 (arXiv 2510.23802)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: ConceptDictionariesParams) -> tuple[Condition, ...]:  # noqa: ARG003

@@ -100,6 +100,7 @@ class ConceptProbes(Analysis):
         "Which acoustic concepts are linearly there, at which tap, and in which representation?"
     )
     source: ClassVar[str] = "METHODS C-4, C-5 (arXiv 2510.23802)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: ConceptProbesParams) -> tuple[Condition, ...]:  # noqa: ARG003

@@ -78,6 +78,7 @@ class DictionaryAbsorption(Analysis):
     title: ClassVar[str] = "Absorption"
     question: ClassVar[str] = "Do general features go silent where more specific ones speak?"
     source: ClassVar[str] = "METHODS §8.2 (Chanin et al. 2024; SAEBench)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: DictionaryAbsorptionParams) -> tuple[Condition, ...]:

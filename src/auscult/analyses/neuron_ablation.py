@@ -44,6 +44,7 @@ class NeuronAblation(Analysis):
         "Does silencing the neurons of a class harm it more than silencing neurons like them?"
     )
     source: ClassVar[str] = "METHODS D-5 (arXiv 2602.15307 and its evaluation code)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: NeuronAblationParams) -> tuple[Condition, ...]:  # noqa: ARG003

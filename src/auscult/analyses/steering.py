@@ -103,6 +103,7 @@ class Steering(Analysis):
     title: ClassVar[str] = "Steering"
     question: ClassVar[str] = "Can a concept be moved, alone, and at what price?"
     source: ClassVar[str] = "METHODS C-7, 8.4 (arXiv 2510.23802)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: SteeringParams) -> tuple[Condition, ...]:  # noqa: ARG003

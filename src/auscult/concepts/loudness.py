@@ -16,7 +16,8 @@ class LoudnessParams(Config):
     """Settings of loudness."""
 
     scale: Literal["db", "amplitude"] = "db"
-    """In dB re full scale; or the root mean square itself, as librosa gives it."""
+    """In dB re full scale; or the root mean square itself, as librosa gives it and as it seems to
+    have been published: bins of equal width are then crowded at the quiet end."""
 
 
 @final

@@ -50,6 +50,7 @@ class GatedDictionary(Dictionary):
 
     params: Params
     priced = True
+    gated = True
     rotates = True
 
     def __init__(self, params: Params, d_in: int) -> None:

@@ -89,9 +89,22 @@ class JumpReluDictionary(Dictionary):
         return self.log_threshold.exp()
 
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
-        """``z``."""
+        """``z``; where something is learned from it, with its pseudo-derivative."""
         pre = self.linear.pre_activations(vectors)
+        if torch.is_grad_enabled() and self.log_threshold.requires_grad:
+            return self._stepped(pre)[0]
         return pre * (pre > self.thresholds)
+
+    def _stepped(
+        self, pre: Float[Tensor, "n n_features"]
+    ) -> tuple[Float[Tensor, "n n_features"], Float[Tensor, "n n_features"]]:
+        """``z``, and which features are on, with pseudo-derivatives by the thresholds."""
+        thresholds = self.thresholds
+        on = (pre > thresholds).to(pre.dtype)
+        near = self._kernel(pre, thresholds).detach() / self.params.bandwidth
+        # No more than 0 in value, and in slope what the kernel says.
+        step = near * (thresholds - thresholds.detach())
+        return pre * on - thresholds.detach() * step, on - step
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
         """``v̂``."""
@@ -101,15 +114,10 @@ class JumpReluDictionary(Dictionary):
         self, vectors: Float[Tensor, "n d_in"], targets: Float[Tensor, "n d_in"]
     ) -> Objective:
         """``mse`` and ``l0``."""
-        pre, thresholds = self.linear.pre_activations(vectors), self.thresholds
-        on = (pre > thresholds).to(pre.dtype)
-        near = self._kernel(pre, thresholds).detach() / self.params.bandwidth
-        # No more than 0 in value, and in slope what the kernel says.
-        step = thresholds - thresholds.detach()
-        acts = pre * on - thresholds.detach() * near * step
-        l0 = (on - near * step).sum(1).mean()
-        terms = {"mse": squared_error(self.reconstruct(acts), targets), "l0": self._price(l0)}
-        return Objective(terms, on.sum(0))
+        acts, on = self._stepped(self.linear.pre_activations(vectors))
+        price = self._price(on.sum(1).mean())
+        terms = {"mse": squared_error(self.reconstruct(acts), targets), "l0": price}
+        return Objective(terms, on.detach().sum(0))
 
     def _kernel(
         self, pre: Float[Tensor, "n n_features"], thresholds: Float[Tensor, " n_features"]

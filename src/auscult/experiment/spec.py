@@ -164,6 +164,8 @@ class DictionarySpec(Config):
             "cannot be trained end to end: it needs a type that is trained, of response vectors, "
             "that can take a tap's place": self.end_to_end is not None
             and (not cls.trainable or self.of == "generators" or cls.reads == "parts"),
+            "learns who is on from its own reconstruction alone: set end_to_end.local_weight above "
+            "0": self.end_to_end is not None and cls.gated and self.end_to_end.local_weight == 0,
         }
         for fault, is_so in faults.items():
             if is_so:
