@@ -91,7 +91,7 @@ class Dictionary(nn.Module, ABC):
         trainable: Whether the training loop fits it; otherwise :meth:`fit_from` does.
         reads: What it learns from.
         priced: Whether a weight in its loss decides how sparse it is: ``sparsity`` multiplies it.
-        gated: Whether who is on is learned from its own reconstruction alone, and from no other loss.
+        gated: Whether its own reconstruction alone teaches who is on, and no other loss does.
         unit_atoms: Whether its atoms have unit length.
         rotates: Whether a rotation of vectors and weights changes nothing but their coordinates.
         stacked: How several of one small shape learn with the same calls, if they can.
