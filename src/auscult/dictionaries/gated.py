@@ -50,7 +50,6 @@ class GatedDictionary(Dictionary):
 
     params: Params
     priced = True
-    gated = True
     rotates = True
 
     def __init__(self, params: Params, d_in: int) -> None:

@@ -12,6 +12,7 @@ from auscult.core.config import Config, override, parse, read_toml
 from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.dictionaries.end_to_end import EndToEndSettings
+from auscult.dictionaries.gated import GatedDictionary
 from auscult.dictionaries.train import TrainSettings
 from auscult.models.base import AudioModel, Weights, model_part
 from auscult.sounds.base import SOUNDS, SoundSource
@@ -165,7 +166,9 @@ class DictionarySpec(Config):
             "that can take a tap's place": self.end_to_end is not None
             and (not cls.trainable or self.of == "generators" or cls.reads == "parts"),
             "learns who is on from its own reconstruction alone: set end_to_end.local_weight above "
-            "0": self.end_to_end is not None and cls.gated and self.end_to_end.local_weight == 0,
+            "0": self.end_to_end is not None
+            and issubclass(cls, GatedDictionary)
+            and self.end_to_end.local_weight == 0,
         }
         for fault, is_so in faults.items():
             if is_so:
