@@ -24,17 +24,30 @@ from auscult.analyses.parts.answering import (
     OWN,
     Gathered,
     in_turn,
+    missing_blocks,
     page,
     untested,
 )
+from auscult.analyses.parts.dictionaries.band_pictures import (
+    band_pictures,
+    strongest_tuning,
+    tuning_heatmap,
+    tuning_histograms,
+)
+from auscult.analyses.parts.dictionaries.fragment_bands import (
+    BandSettings,
+    band_arrays,
+    band_measurements,
+    unit_bands,
+)
 from auscult.analyses.parts.reading import KINDS, KindsParams, named_by_kind
-from auscult.blocks import Axis, Block, Curve, Heatmap, Histogram, Series, Table
+from auscult.blocks import Block, Table
 from auscult.core.config import Config
 from auscult.core.errors import ConfigError, NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.tones import COMPANY, narrow_bank, stays, tones_in_company, widths_octaves
-from auscult.measures.tuning import is_narrow_band, tuning_stability
+from auscult.measures.tuning import is_narrow_band, q_factor, tuning_stability
 
 _BANK = "filter bank of 1/6 octave (must pass)"
 _MOST_FRAMES = 256
@@ -51,6 +64,14 @@ class NarrowBandParams(KindsParams):
     """A narrow band is below this, at half height of the tuning curve."""
     share: float = Field(0.8, gt=0, le=1)
     """Share of contexts in which it must be narrow."""
+    n_spectra: int = Field(64, ge=1)
+    """Units of each kind whose fragments' spectra are measured, the most used ones."""
+    n_fragments: int = Field(100, ge=2)
+    """Strongest fragments of a unit, and as many random ones."""
+    spectrum_samples: int = Field(4096, ge=256)
+    """Window of these spectra; a fragment itself is too short to resolve anything."""
+    most_vectors: int = Field(20_000, ge=100)
+    """Vectors that fragments are chosen from."""
 
 
 @ANALYSES.register("narrow-band")
@@ -61,6 +82,9 @@ class NarrowBand(Analysis):
     80 % of the contexts. A bank of narrow filters must pass the test, or it says nothing; features
     of random weights are shown beside. Archetypes are tested alike, by their activations on
     generators, where the spec fits a dictionary to these.
+
+    Of recorded sounds the spectra around each unit's strongest fragments are shown, with those
+    around as many random ones.
     """
 
     Params: ClassVar[type[Config]] = NarrowBandParams
@@ -70,7 +94,7 @@ class NarrowBand(Analysis):
         "sounds?"
     )
     source: ClassVar[str] = "METHODS A-8 (Cosme-Clifford, Post 1, Fig. 3)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: NarrowBandParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -102,27 +126,33 @@ class NarrowBand(Analysis):
                 if kind in names:
                     curves = {"own": own[kind], str(RANDOM): random[kind], _BANK: bank}
                     rows += _judge(params, tap, kind, tones_hz, curves, found)
+                    _spectra(context, params, tap, kind, names[kind], found)
                 else:
                     why = f"The spec fits no dictionary to {KINDS[kind]}."
                     found.add(_untested(tap, kind, why))
-        return found.result({"rows": rows, "taps": list(context.taps)})
+        facts = {"rows": rows, "taps": list(context.taps), "missing": found.missing}
+        return found.result(facts)
 
     def view(self, result: Result) -> list[Block]:
-        """A finding a tap, tuning curves, widths beside the controls'."""
+        """A finding a tap, tuning curves, widths and spectra beside the controls'."""
         shown: list[Block] = []
+        heard = {"own": OWN, str(RANDOM): str(RANDOM)}
         for tap in result.facts["taps"]:
             for kind in KINDS:
                 if f"{tap}/{kind}/tuning" in result.arrays:
-                    pictures = (_heatmap, _tuning, _histogram)
-                    shown += [picture(result, tap, kind) for picture in pictures]
-        columns = ("tap", "kind", "condition", "unit", "peak", "width alone")
+                    shown += [
+                        picture(result, tap, kind) for picture in (tuning_heatmap, strongest_tuning)
+                    ]
+                    shown += tuning_histograms(result, tap, kind, {**heard, _BANK: _BANK})
+                    shown += band_pictures(result, tap, kind, heard)
+        columns = ("tap", "kind", "condition", "unit", "peak", "width alone", "Q alone")
         table = Table(
             "Features and archetypes that respond to tones",
             (*columns, "contexts narrow", "stability"),
             tuple(tuple(row) for row in result.facts["rows"]),
-            ("", "", "", "", "Hz", "octaves", "share", "correlation"),
+            ("", "", "", "", "Hz", "octaves", "", "share", "correlation"),
         )
-        return page(result, _READING, [*shown, table])
+        return page(result, _READING, [*shown, *missing_blocks(result), table])
 
 
 _READING = (
@@ -131,7 +161,13 @@ _READING = (
     "these contexts and keeps its peak. P1, Fig. 3 shows spectra of fragments instead; a spectrum "
     "of music is heavy in the bass whatever the unit does, tones are not. Stability is the "
     "correlation of the tuning curve for a tone alone with that for the same tone among three "
-    "others: 1 means that company changes nothing."
+    "others: 1 means that company changes nothing. Q is the frequency of the peak over the width "
+    "at -3 dB; where a curve does not fall that far in the range of tones it is an upper bound.\n\n"
+    "The spectra are those of windows of recorded sound around the fragments that move a unit "
+    "most, each brought to one level and weighted by activation. Flatness is the geometric over "
+    "the arithmetic mean of power, 0 for one line and 1 for white; as music is heavy in the bass, "
+    "read it and the band that holds half of the energy against as many random fragments. Divided "
+    "by the spectrum of all sounds, a narrow-band unit would show one bump, and nothing else."
 )
 
 
@@ -265,10 +301,13 @@ def _judge(
     passed: dict[str, float] = {}
     by_width: dict[str, float] = {}
     stable: dict[str, float] = {}
+    sharp: dict[str, float] = {}
     found.arrays[f"{tap}/{kind}/tuning"] = curves["own"][0]
     for name, each in curves.items():
         widths = widths_octaves(tones_hz, each)
+        qs = np.array([q_factor(curve, tones_hz) for curve in each[0]])
         found.arrays[f"{tap}/{kind}/{name}/width"] = widths[0]
+        found.arrays[f"{tap}/{kind}/{name}/q"] = qs
         moved = np.flatnonzero(np.isfinite(widths[0]))
         steady = np.where(stays(tones_hz, each, params.limit_octaves), widths, np.nan)
         passed[name] = _share_narrow(params, steady[:, moved])
@@ -276,17 +315,25 @@ def _judge(
         alike = np.array([tuning_stability(each[0, j], each[3, j]) for j in moved])
         known = alike[np.isfinite(alike)]
         stable[name] = float(np.median(known)) if len(known) else float("nan")
+        sharp[name] = float(np.median(qs[moved])) if len(moved) else float("nan")
         peaks_hz = tones_hz[each[0].argmax(1)]
         narrow = np.mean(widths < params.limit_octaves, axis=0)
         label = OWN if name == "own" else name
         rows += [
-            (tap, kind, label, int(j), *map(float, (peaks_hz[j], widths[0, j], narrow[j], same)))
+            (
+                tap,
+                kind,
+                label,
+                int(j),
+                *map(float, (peaks_hz[j], widths[0, j], qs[j], narrow[j], same)),
+            )
             for j, same in zip(moved, alike, strict=True)
         ]
     told = (
         (_share_name(kind), passed, "none (P1 §1.3, Fig. 3)"),
         ("the same by width alone, wherever the peak goes", by_width, ""),
         ("median stability of tuning in company", stable, ""),
+        ("median Q of tuning to a tone alone", sharp, ""),
     )
     measured = []
     for what, value, published in told:
@@ -297,6 +344,27 @@ def _judge(
         )
     found.add(_judgement(kind, measured[0]), *measured[1:])
     return rows
+
+
+def _spectra(
+    context: Context, params: NarrowBandParams, tap: str, kind: str, name: str, found: Gathered
+) -> None:
+    """Spectra around the fragments of one kind of unit, under both weights."""
+    settings = BandSettings(
+        params.n_spectra, params.n_fragments, params.spectrum_samples, params.most_vectors
+    )
+    bands = {}
+    try:
+        for label, condition in (("own", BASE), (str(RANDOM), RANDOM)):
+            dictionary = context.dictionaries(name, tap, condition)[0]
+            bands[label] = unit_bands(
+                context, tap, condition, dictionary, context.lag(name), settings
+            )
+    except NOTHING_TO_MEASURE as error:
+        found.missing.append((tap, f"spectra of {kind}", str(error)))
+        return
+    found.measurements += band_measurements(tap, kind, bands, params.limit_octaves)
+    found.arrays |= band_arrays(tap, kind, bands)
 
 
 def _judgement(kind: str, one: Measurement) -> Judgement:
@@ -319,51 +387,4 @@ def _judgement(kind: str, one: Measurement) -> Judgement:
         f"{reason} A narrow curve must stay at its frequency in company. The claim is that under "
         "5 % pass; random weights share it, as it concerns the architecture.",
         "P1-03",
-    )
-
-
-def _heatmap(result: Result, tap: str, kind: str) -> Heatmap:
-    """Every unit's tuning curve, each relative to its own peak, sorted by peak frequency."""
-    curves, tones_hz = result.arrays[f"{tap}/{kind}/tuning"], result.arrays["tones_hz"]
-    moved = curves[curves.max(1) > 0]
-    order = np.argsort(moved.argmax(1), kind="stable")
-    shown = moved[order] / np.maximum(moved[order].max(1, keepdims=True), 1e-12)
-    return Heatmap(
-        f"{tap}: tuning of {kind} to a tone alone (cf. P1, Fig. 3)",
-        shown,
-        tones_hz,
-        np.arange(len(shown)),
-        Axis("frequency of the tone", "Hz", "log"),
-        Axis("unit, sorted by peak"),
-        Axis("activation, of its highest"),
-    )
-
-
-def _tuning(result: Result, tap: str, kind: str) -> Curve:
-    curves, tones_hz = result.arrays[f"{tap}/{kind}/tuning"], result.arrays["tones_hz"]
-    strongest = np.argsort(-curves.max(1), kind="stable")[:5]
-    series = tuple(
-        Series(f"{kind[:-1]} {j}", curves[j] / max(float(curves[j].max()), 1e-12))
-        for j in strongest.tolist()
-    )
-    return Curve(
-        f"{tap}: the five {kind} that tones move most",
-        tones_hz,
-        series,
-        Axis("frequency of the tone", "Hz", "log"),
-        Axis("activation, of its highest"),
-    )
-
-
-def _histogram(result: Result, tap: str, kind: str) -> Histogram:
-    names = {"own": OWN, str(RANDOM): str(RANDOM), _BANK: _BANK}
-    widths = {
-        name: result.arrays[f"{tap}/{kind}/{own}/width"].ravel() for own, name in names.items()
-    }
-    return Histogram.of(
-        f"{tap}: width of tuning curves of {kind}",
-        widths,
-        np.linspace(0, 8, 33),
-        Axis("width at half height", "octaves"),
-        Axis("share of units"),
     )

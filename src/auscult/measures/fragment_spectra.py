@@ -1,5 +1,6 @@
 """Spectra of the fragments a feature likes, and how narrow they are (METHODS A-8)."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -44,7 +45,8 @@ def mean_spectrum(
 def spectral_flatness(power: Float[np.ndarray, " f"]) -> float:
     """Geometric over arithmetic mean of power: 0 for one line, 1 for a flat spectrum (METHODS A-8).
 
-    Bias: the spectrum of a single noise fragment has 0.56; the average over many tends to 1.
+    Without unit (Gray & Markel 1974). Bias: the spectrum of a single noise fragment has 0.56; the
+    average over many tends to 1.
     """
     mean = power.mean()
     if not mean > 0:
@@ -143,3 +145,49 @@ def half_energy_bandwidth_hz(
     from_start = np.interp(running[running <= 0.5] + 0.5, rising, edges) - starts
     to_end = ends - np.interp(running[running >= 0.5] - 0.5, rising, edges)
     return float(min(from_start.min(), to_end.min()))
+
+
+@dataclass(frozen=True)
+class Band:
+    """How narrow the spectrum around some fragments is (METHODS A-8); NaN where all are silent.
+
+    Attributes:
+        flatness: Of the mean power, without unit: near 0 for one line, 1 for a flat spectrum.
+        half_energy_hz: Width in Hz of the narrowest band that holds half of the power.
+        width_octaves: Width in octaves at -10 dB of the highest lobe over the corpus' spectrum,
+            both smoothed over a twelfth of an octave, below which it cannot fall.
+    """
+
+    flatness: float
+    half_energy_hz: float
+    width_octaves: float
+
+
+def band_of(
+    frequencies_hz: Float[np.ndarray, " f"],
+    power: Float[np.ndarray, " f"],
+    corpus: Float[np.ndarray, " f"],
+) -> Band:
+    """Measure a mean spectrum, the first bin (0 Hz) left out (METHODS A-8).
+
+    Bias: music is heavy in the bass whatever a unit does, which makes any fragments' flatness and
+    half-energy width small; read both against as many random fragments. The third is over the
+    corpus and is free of that.
+    """
+    if not (np.isfinite(power).all() and np.isfinite(corpus).all()):
+        return Band(float("nan"), float("nan"), float("nan"))
+    hz, own = frequencies_hz[1:], power[1:]
+    return Band(
+        spectral_flatness(own),
+        half_energy_bandwidth_hz(hz, own),
+        bandwidth_octaves(hz, over_corpus(hz, own, corpus[1:])),
+    )
+
+
+def over_corpus(
+    frequencies_hz: Float[np.ndarray, " f"],
+    power: Float[np.ndarray, " f"],
+    corpus: Float[np.ndarray, " f"],
+) -> Float[np.ndarray, " f"]:
+    """Power over that of the corpus, both smoothed over a twelfth of an octave (METHODS A-8)."""
+    return ratio_spectrum(smoothed(frequencies_hz, power), smoothed(frequencies_hz, corpus))

@@ -13,6 +13,7 @@ def q_factor(
 ) -> float:
     """Peak frequency over bandwidth of a tuning curve (METHODS A-8): the higher, the narrower.
 
+    Without unit, above 0; a band of a third of an octave has 4.3 at -3 dB.
     Where the curve does not fall to the level within its range, the bandwidth ends with the range,
     so that the answer is an upper bound. Empty bins are bridged. NaN without a positive peak.
 

@@ -23,7 +23,7 @@ from auscult.blocks import (
 )
 from auscult.core.timebase import TimeBase
 from auscult.measures.fragment_alignment import LONGEST_SAMPLES, aligned, fragment_likeness
-from auscult.measures.fragment_spectra import mean_spectrum, ratio_spectrum, smoothed
+from auscult.measures.fragment_spectra import mean_spectrum, over_corpus, smoothed
 from auscult.measures.transitions import Transitions
 from auscult.measures.windows import Waveform, cut
 
@@ -126,7 +126,7 @@ def fragment_spectrum(places: Places, rows: Rows, corpus: Corpus) -> tuple[Curve
     if len(rows):
         windows = places.windows(rows, length=corpus.n_samples)
         power = mean_spectrum(windows, places.time.sample_rate)[1]
-    ratio = ratio_spectrum(smoothed(hz, power), smoothed(hz, corpus.power))
+    ratio = over_corpus(hz, power, corpus.power)
     shown = np.unique(np.geomspace(1, len(hz) - 1, 160).astype(np.int64))
     corpus_db = _decibels(smoothed(hz, corpus.power)[shown])
     curve = Curve(
