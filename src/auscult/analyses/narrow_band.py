@@ -67,7 +67,7 @@ class NarrowBandParams(KindsParams):
     n_spectra: int = Field(64, ge=1)
     """Units of each kind whose fragments' spectra are measured, the most used ones."""
     n_fragments: int = Field(100, ge=2)
-    """Strongest fragments of a unit, and as many random ones."""
+    """Strongest fragments of a unit, and as many random ones of the same recordings."""
     spectrum_samples: int = Field(4096, ge=256)
     """Window of these spectra; a fragment itself is too short to resolve anything."""
     most_vectors: int = Field(20_000, ge=100)
@@ -84,7 +84,7 @@ class NarrowBand(Analysis):
     generators, where the spec fits a dictionary to these.
 
     Of recorded sounds the spectra around each unit's strongest fragments are shown, with those
-    around as many random ones.
+    around as many random ones of the same recordings.
     """
 
     Params: ClassVar[type[Config]] = NarrowBandParams
@@ -110,7 +110,7 @@ class NarrowBand(Analysis):
             )
         tones_hz = _tones_hz(params, context.model().sample_rate)
         bank = _bank(context, params, tones_hz)
-        found = Gathered(arrays={"tones_hz": tones_hz})
+        found = Gathered(arrays={"tones_hz": tones_hz, "bank/tuning": bank[0]})
         rows: list[tuple[Any, ...]] = []
         for tap in in_turn(context, context.taps):
             try:
@@ -166,8 +166,9 @@ _READING = (
     "The spectra are those of windows of recorded sound around the fragments that move a unit "
     "most, each brought to one level and weighted by activation. Flatness is the geometric over "
     "the arithmetic mean of power, 0 for one line and 1 for white; as music is heavy in the bass, "
-    "read it and the band that holds half of the energy against as many random fragments. Divided "
-    "by the spectrum of all sounds, a narrow-band unit would show one bump, and nothing else."
+    "read it and the band that holds half of the energy against random fragments of the same "
+    "recordings. Divided by the spectrum of all sounds, a narrow-band unit would show one bump "
+    "and nothing else; where the strongest fragments are of few recordings, so does a recording."
 )
 
 

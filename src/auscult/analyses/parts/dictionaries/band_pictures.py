@@ -36,10 +36,13 @@ def strongest_tuning(result: Result, tap: str, kind: str) -> Curve:
         Series(f"{kind[:-1]} {j}", curves[j] / max(float(curves[j].max()), 1e-12))
         for j in strongest.tolist()
     )
+    bank = result.arrays["bank/tuning"]
+    middle = bank[len(bank) // 2]
+    beside = Series("a filter of the bank (must pass)", middle / middle.max(), control=True)
     return Curve(
         f"{tap}: the five {kind} that tones move most",
         tones_hz,
-        series,
+        (*series, beside),
         Axis("frequency of the tone", "Hz", "log"),
         Axis("activation, of its highest"),
     )
@@ -108,7 +111,8 @@ def band_pictures(
             ),
             Axis("frequency", "Hz", "log"),
             Axis("power over the corpus'", "dB"),
-            "Around the strongest fragments of one unit, and around as many random ones.",
+            "Around the strongest fragments of one unit, and around random ones of the same "
+            "recordings.",
         ),
         Histogram.of(
             f"{tap}: width of the spectra of {kind}",
@@ -120,9 +124,9 @@ def band_pictures(
         Scatter(
             f"{tap}: flatness and half-energy width of the spectra of {kind}",
             np.concatenate(list(half.values())),
-            np.concatenate(list(flatness.values())),
+            np.maximum(np.concatenate(list(flatness.values())), 1e-12),
             Axis("band that holds half the energy", "Hz", "log"),
-            Axis("spectral flatness (1 is white)"),
+            Axis("spectral flatness (1 is white)", "", "log"),
             groups=tuple(shown for shown, values in half.items() for _ in values),
             note="A unit of one narrow band lies far to the left of random fragments, and low. "
             "All but the first group are controls.",

@@ -17,7 +17,7 @@ from auscult.dictionaries.base import Dictionary
 from auscult.measures.fragment_spectra import Band, band_of, mean_spectrum, over_corpus
 from auscult.measures.windows import cut, pick_top
 
-DRAWN_FRAGMENTS = "random fragments, as many"
+DRAWN_FRAGMENTS = "random fragments of the same recordings"
 NAMES = {
     "flatness": ("spectral flatness around their fragments", ""),
     "half_energy_hz": ("band that holds half the energy around their fragments", "Hz"),
@@ -53,7 +53,8 @@ class UnitBands:
 
     Attributes:
         own: Of each unit, around its strongest fragments, weighted by activation.
-        drawn: Around as many random fragments of the same sounds, weighted alike.
+        drawn: Around random fragments, one of the same recording for each, weighted alike: what
+            narrows a spectrum is often the recording.
         units: Their numbers.
         hz: Frequencies of the two spectra.
         narrowest: Spectrum over the corpus' of the unit whose lobe is narrowest.
@@ -82,8 +83,7 @@ def unit_bands(
 ) -> UnitBands:
     """Choose the strongest fragments of every unit of a dictionary and measure their spectra.
 
-    Windows that reach beyond their clip are left out where two others are left. The corpus is read
-    from random windows that no random fragment is drawn from.
+    Windows that reach beyond their clip are left out where two others are left.
 
     Raises:
         NothingToMeasureError: There are too few vectors, or no unit is on twice.
@@ -98,9 +98,8 @@ def unit_bands(
     sound = lru_cache(maxsize=256)(lambda clip_id: context.sound(clip_id, condition).waveform)
     places = Places(own, context.time(tap), sound, lag)
     rng = named_rng(context.seed, "fragment bands", tap, str(condition), lag)
-    order = rng.permutation(len(own.values))
-    n_corpus = min(_N_CORPUS, len(order) // 2)
-    hz, corpus = _spectrum(places, order[:n_corpus], np.ones(n_corpus), settings.n_samples)
+    some = rng.permutation(len(own.values))[:_N_CORPUS]
+    hz, corpus = _spectrum(places, some, np.ones(len(some)), settings.n_samples)
     used = np.argsort(-(acts > 0).mean(0), kind="stable")[: settings.n_units]
     spectra: list[tuple[np.ndarray, np.ndarray]] = []
     units: list[int] = []
@@ -109,7 +108,7 @@ def unit_bands(
         if len(rows) < 2:
             continue
         weights = acts[rows, unit].astype(np.float64)
-        others = rng.choice(order[n_corpus:], len(rows), replace=len(rows) > len(order) - n_corpus)
+        others = _of_the_same_recordings(own, rows, rng)
         own_power, drawn_power = (
             _spectrum(places, which, weights, settings.n_samples)[1] for which in (rows, others)
         )
@@ -139,6 +138,16 @@ def _strongest(
     where = (own.clip_ids[near], own.recording_ids[near], own.frames[near])
     chosen: np.ndarray = near[pick_top(acts[near], *where, n, most, apart)]
     return chosen
+
+
+def _of_the_same_recordings(
+    own: Sample, rows: Int[np.ndarray, " k"], rng: np.random.Generator
+) -> Int[np.ndarray, " k"]:
+    members = {
+        name: np.flatnonzero(own.recording_ids == name)
+        for name in np.unique(own.recording_ids[rows])
+    }
+    return np.array([rng.choice(members[name]) for name in own.recording_ids[rows]], dtype=np.int64)
 
 
 def _spectrum(
