@@ -97,6 +97,9 @@ def test_random_filters_are_broad_although_their_lobes_are_narrow():
 
 def test_a_low_pass_counts_both_sides_of_0_hz():
     """A rectangle of K samples: noise bandwidth f_s / K, lobe 0.886 f_s / K."""
+    alternating = 1.0 - 2 * (np.arange(50) % 2)
+    ends = selectivity(np.stack([np.ones(50), alternating]), FS)
+    assert ends.noise_hz[1] == pytest.approx(ends.noise_hz[0], rel=1e-6)
     widths = selectivity(np.ones((1, 50)), FS)
     assert widths.noise_hz[0] == pytest.approx(FS / 50, rel=0.01)
     assert widths.lobe_hz[0] == pytest.approx(0.886 * FS / 50, rel=0.01)

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from auscult.analyses.base import BASE, ClipSound
-from auscult.analyses.parts.answering import in_turn, untested
-from auscult.analyses.parts.reading import chosen_tap, drawn_moves, longest_clips, moves_or_reason
+from auscult.analyses.parts.answering import Gathered, in_turn, untested
+from auscult.analyses.parts.reading import (
+    chosen_tap,
+    drawn_moves,
+    longest_clips,
+    moves_or_reason,
+    spread_over_recordings,
+)
 from auscult.core.errors import (
     NothingToMeasureError,
     NoVectorsError,
@@ -106,3 +112,20 @@ def test_how_much_is_done_is_said_after_each_one_passed_over_ones_included(tmp_p
         seen.append((one, *told))
     assert seen == [("a",), ("c", 0.25, 0.5), ("d", 0.25, 0.5, 0.75)]
     assert told == [0.25, 0.5, 0.75, 1.0]
+
+
+def test_a_judged_number_is_told_once_and_first():
+    found = Gathered()
+    other, one = (untested(name, "Why.", "", name, TAP, ["noise"]) for name in ("other", "one"))
+    found.measurements.append(other.measurement)
+    found.add(one)
+    found.judgements.append(untested("new", "Why.", "", "new", TAP, ["noise"]))
+    told = [measured.name for measured in found.judged_first({}).measurements]
+    assert told == ["new", "other", "one"]
+
+
+def test_clips_are_of_as_many_recordings_as_there_are():
+    ids = ["a#0", "a#1", "a#2", "b#0", "c d#0", "c d#1", "e"]
+    assert spread_over_recordings(ids, 5) == ["a#0", "b#0", "c d#0", "e", "a#1"]
+    assert spread_over_recordings(ids, 99) == [*ids[:1], "b#0", "c d#0", "e", "a#1", "c d#1", "a#2"]
+    assert spread_over_recordings([], 3) == []

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from auscult.analyses.base import Measurement
+from auscult.analyses import next_state
+from auscult.analyses.base import ANALYSES, BASE, NOISE, RANDOM, Measurement
 from auscult.analyses.next_state import _skill_judgement
+from auscult.analyses.parts.answering import Gathered
 from auscult.analyses.reuse import ReuseParams, _reuse_judgement
 from auscult.measures.reuse import Reuse
+from tests.planted_dynamics import Planted
 
 
 def usage(distance):
@@ -58,3 +61,31 @@ def test_a_step_must_beat_overlap_and_every_other_control(value, noise, random, 
     found = _skill_judgement(Measurement("skill", value, "", nulls, tap="conv.0"), 1)
     assert found.verdict == verdict
     assert found.claim == "P1-17"
+
+
+def drifting(axes):
+    """A slow path along some of four axes, and next to nothing along the others."""
+
+    def movement(n_frames, rng):
+        values = 0.01 * rng.normal(size=(n_frames, 4))
+        for axis in axes:
+            steps = rng.normal(size=n_frames)
+            for t in range(1, n_frames):
+                steps[t] += 0.98 * steps[t - 1]
+            values[:, axis] += steps
+        return values
+
+    return movement
+
+
+def test_random_weights_are_seen_through_directions_of_their_own(tmp_path):
+    """Known answer: both weights are as predictable, each along axes in which the other rests."""
+    conditions = {BASE: (0, 1), NOISE: (0, 1), next_state._PHASES: (0, 1), RANDOM: (2, 3)}
+    movements = {condition: drifting(axes) for condition, axes in conditions.items()}
+    context = Planted(tmp_path, movements, np.eye(4))
+    _, params = ANALYSES.parse({"type": "next-state", "n_directions": 2}, "test")
+    found = Gathered()
+    next_state._dynamics(context, params, {"features": "lag 1"}, "layer", found)
+    linear = found.judgements[0].measurement
+    assert linear.value > 0.8
+    assert linear.controls[str(RANDOM)] == pytest.approx(linear.value, abs=0.1)

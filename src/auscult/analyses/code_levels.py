@@ -31,6 +31,7 @@ from auscult.analyses.parts.answering import (
     verdict_of,
 )
 from auscult.analyses.parts.codecs.code_reading import CodeParams, at_level, code_readers
+from auscult.analyses.parts.reading import spread_over_recordings
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Series
 from auscult.concepts.base import CONCEPTS
 from auscult.core.audio import Audio
@@ -72,7 +73,7 @@ class CodeLevels(Analysis):
         "What does each level of a quantiser carry, and what is lost without it?"
     )
     source: ClassVar[str] = "METHODS B-9 (Cosme-Clifford, Post 0; Sadok et al. 2025)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: CodeLevelsParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -262,17 +263,23 @@ def _exchange(
 
 
 def _audible(context: Context, n_clips: int) -> list[ClipSound]:
-    """Clips that sound, those of the test side first.
+    """Clips that sound, of as many recordings as there are, those of the test side first.
+
+    All are cut to the shortest: what is left of a recording behind its last whole clip, where it is
+    less than half as long as the longest, is passed over.
 
     Raises:
         NothingToMeasureError: There are fewer than two.
     """
-    ids = [*context.clip_ids("test"), *context.clip_ids("train")]
+    ids = spread_over_recordings([*context.clip_ids("test"), *context.clip_ids("train")], 1 << 30)
     sounding: list[ClipSound] = []
+    longest = 0
     for clip_id in ids:
         one = context.sound(clip_id)
+        longest = max(longest, len(one.waveform))
         if len(one.waveform) and np.abs(one.waveform).max() > _SILENT:
             sounding.append(one)
+        sounding = [kept for kept in sounding if 2 * len(kept.waveform) >= longest]
         if len(sounding) == n_clips:
             break
     if len(sounding) < 2:

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from pydantic import Field
 
 from auscult.analyses.base import (
@@ -28,6 +29,7 @@ from auscult.analyses.parts.answering import (
     verdict_of,
 )
 from auscult.analyses.parts.codecs.code_reading import CodeParams, at_level, code_readers
+from auscult.analyses.parts.reading import spread_over_recordings
 from auscult.blocks import Axis, Block, ClipGrid, Curve, Heatmap, Series
 from auscult.concepts.base import CONCEPTS, bin_edges
 from auscult.core.audio import Audio
@@ -74,6 +76,7 @@ class Codes(Analysis):
     title: ClassVar[str] = "Codes"
     question: ClassVar[str] = "What do a quantiser's codes tell of the sound?"
     source: ClassVar[str] = "METHODS B-9 (Cosme-Clifford, Post 0, the discretised latent space)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: CodesParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -134,7 +137,8 @@ class _Read:
 
     def __init__(self, context: Context, params: CodesParams, reader: CodeReader) -> None:
         self.reader, rate = reader, context.model().sample_rate
-        clips = [*context.clip_ids("test"), *context.clip_ids("train")][: params.n_clips]
+        ids = [*context.clip_ids("test"), *context.clip_ids("train")]
+        clips = spread_over_recordings(ids, params.n_clips)
         codes, spectra, recordings = [], [], []
         values: dict[str, list[np.ndarray]] = {name: [] for name in _CONCEPTS}
         for clip_id in clips:
@@ -147,7 +151,7 @@ class _Read:
             audio = Audio(sound.waveform[None].astype(np.float32), rate)
             for name in _CONCEPTS:
                 labels = CONCEPTS.get(name)().label(audio, reader.time).values
-                values[name].append(np.resize(labels, heard.shape[1]))
+                values[name].append(_of_frames(labels, heard.shape[1]))
         self.codes = np.concatenate(codes, axis=1)
         self.spectra = np.concatenate(spectra)
         self.recordings = np.array(recordings)
@@ -166,6 +170,13 @@ class _Read:
         told: Notes = self.notes
         named = {"pitch class": told.pitch_class, "octave": told.octave, "timbre": told.timbre}
         return {name: np.repeat(values, n_frames) for name, values in named.items()}
+
+
+def _of_frames(labels: Float[np.ndarray, " hop"], n_frames: int) -> Float[np.ndarray, " frame"]:
+    """Labels of a codec's frames; those it adds behind the clip's last hop have none."""
+    told = np.full(n_frames, np.nan)
+    told[: len(labels)] = labels[:n_frames]
+    return told
 
 
 def _binned(values: np.ndarray) -> np.ndarray:

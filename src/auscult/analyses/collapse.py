@@ -29,6 +29,7 @@ from auscult.analyses.parts.architecture.pair_collapse import judged_pairs, pair
 from auscult.analyses.parts.architecture.stage_pictures import stage_facts
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.collapse import (
     KINDS,
@@ -175,7 +176,7 @@ class _Study:
 def _study(context: Context, params: CollapseParams) -> _Study:
     model = context.model()
     stages, _ = stages_of(model)
-    stages = [stages[i] for i in evenly_spread(len(stages), params.most_stages)]
+    stages = _some_strided([stages[i] for i in evenly_spread(len(stages), params.most_stages)])
     tones = tone_grid(model.sample_rate, params.n_tones)
     rng = named_rng(context.seed, "collapse", "signals")
     some = signals(params.n_tones, params.n_each, params.n_partials, rng)
@@ -188,7 +189,7 @@ def _study(context: Context, params: CollapseParams) -> _Study:
         sweep(network, stages, tones, params.n_frames, advance(step))
         for step, network in enumerate(networks)
     ]
-    stages = [stage for stage in stages if all(stage.address in one for one in lines)]
+    stages = _some_strided([s for s in stages if all(s.address in one for one in lines)])
     own, drawn = (collapses(some, stages, tones, one, params.least_cosine) for one in lines)
     pairs = draw_pairs(tones, stages, params.n_pairs, named_rng(context.seed, "pairs"))
     heard = [
@@ -196,6 +197,17 @@ def _study(context: Context, params: CollapseParams) -> _Study:
         for step, (network, alone) in enumerate(zip(networks, lines, strict=True))
     ]
     return _Study(context.seed, stages, some, own, drawn, (heard[0], heard[1]))
+
+
+def _some_strided(stages: list[Stage]) -> list[Stage]:
+    """The same stages.
+
+    Raises:
+        NothingToMeasureError: There are stages, and none of them folds anything.
+    """
+    if stages and not any(stage.time.hop > 1 for stage in stages):
+        raise NothingToMeasureError("no stage lies behind a stride: nothing is folded")
+    return stages
 
 
 def _foretold(study: _Study) -> Judgement:
@@ -220,7 +232,8 @@ def _foretold(study: _Study) -> Judgement:
         _PUBLISHED,
         study.last.address,
     )
-    null = max(v for k, v in nulls.items() if not k.startswith("positive") and np.isfinite(v))
+    known = (v for k, v in nulls.items() if not k.startswith("positive") and np.isfinite(v))
+    null = max(known, default=0.0)  # what does not vary foretells nothing
     verdict: Verdict = "holds" if value > 0.9 and value > null + 0.05 else "does not hold"
     if value > 0.9 and value <= null + 0.05:
         verdict = "explained by control"

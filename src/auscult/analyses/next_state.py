@@ -74,6 +74,7 @@ class NextState(Analysis):
         "windows predict?"
     )
     source: ClassVar[str] = "METHODS A-21 ii and iii (Cosme-Clifford, Post 1, §1.4 and §1.6)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: NextStateParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -129,8 +130,13 @@ def _dynamics(
     if "features" not in names:
         raise ConfigError("the spec fits no dictionary to response vectors")
     lag = max(1, context.lag(names["archetypes"])) if "archetypes" in names else 1
-    own_values = sample(context.store(tap, BASE, "train"), 20_000).values
-    axes = principal_axes(own_values, params.n_directions)
+    # Each weights' vectors are seen through directions of their own, as each has dictionaries.
+    axes = {
+        whose: principal_axes(
+            sample(context.store(tap, whose, "train"), 20_000).values, params.n_directions
+        )
+        for whose in (BASE, RANDOM)
+    }
     skills: dict[str, dict[str, float]] = {}
     for condition in (BASE, NOISE, RANDOM, _PHASES):
         label = {BASE: "own", NOISE: _OVERLAP}.get(condition, str(condition))
@@ -138,7 +144,7 @@ def _dynamics(
         fitted = {kind: context.dictionaries(name, tap, whose)[0] for kind, name in names.items()}
         train, test = (context.store(tap, condition, side) for side in _SIDES)
         tellers = Tellers(
-            fitted["features"], fitted.get("archetypes"), axes, lag, params.most_vectors
+            fitted["features"], fitted.get("archetypes"), axes[whose], lag, params.most_vectors
         )
         skills[label], modes = dynamics_of(train, test, tellers)
         rate = float(context.time(tap).frame_rate) / test.step

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Shaped
 from pydantic import Field
 
 from auscult.analyses.base import (
@@ -16,8 +17,8 @@ from auscult.analyses.base import (
     Result,
 )
 from auscult.analyses.parts.answering import NOTHING_TO_MEASURE, in_turn, verdict_of
-from auscult.analyses.parts.reading import chosen_dictionary
-from auscult.blocks import Axis, Bars, Block, ClipGrid, Table, Text
+from auscult.analyses.parts.reading import chosen_dictionary, spread_over_recordings
+from auscult.blocks import Axis, Bars, Block, Clip, ClipGrid, Table, Text
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
@@ -30,6 +31,9 @@ _LIFT = (
     "of its interval)"
 )
 _SHUFFLED = "the same peaks against another recording's onsets"
+
+Excerpts = list[tuple[str, float, float]]
+"""Clip, time of a peak, and length of the clip, in seconds."""
 
 
 class OnsetParams(Config):
@@ -44,7 +48,7 @@ class OnsetParams(Config):
     peak_quantile: float = Field(0.98, gt=0, lt=1)
     """A peak must exceed this quantile of the feature's activations."""
     n_clips: int = Field(24, ge=2)
-    """Clips listened to, of the test side."""
+    """Clips listened to, of as many recordings of the test side as there are."""
     n_features: int = Field(16, ge=1)
     """Features tested, the most active ones."""
 
@@ -64,7 +68,7 @@ class Onsets(Analysis):
     title: ClassVar[str] = "Onsets"
     question: ClassVar[str] = "Do features speak when something begins?"
     source: ClassVar[str] = "METHODS A-7 (Cosme-Clifford, Post 1, §1.3)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: OnsetParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -74,13 +78,13 @@ class Onsets(Analysis):
     def run(self, context: Context, params: OnsetParams) -> Result:
         """Test the most active features of every recorded tap."""
         name = chosen_dictionary(context, params.dictionary)
-        clip_ids = context.clip_ids("test")[: params.n_clips]
+        clip_ids = spread_over_recordings(context.clip_ids("test"), params.n_clips)
         found = [_onsets(context, clip_id) for clip_id in clip_ids]
         onsets = [times for times, _ in found]
         measurements: list[Measurement] = []
         rows: list[tuple[Any, ...]] = []
         judgements: list[Judgement] = []
-        excerpts: dict[str, list[tuple[str, float]]] = {}
+        excerpts: dict[str, Excerpts] = {}
         for tap in in_turn(context, context.taps):
             try:
                 tested, one, excerpts[tap] = _tap(context, params, name, tap, clip_ids, onsets)
@@ -91,15 +95,7 @@ class Onsets(Analysis):
             rows += tested
             measurements.append(one)
         blocks = tuple(
-            ClipGrid(
-                f"{tap}: excerpts of 200 ms around the peaks of its best feature",
-                tuple(
-                    context.clip(clip_id, at - 0.1, at + 0.1, f"peak at {at:.2f} s of {clip_id}")
-                    for clip_id, at in places
-                ),
-            )
-            for tap, places in excerpts.items()
-            if places
+            block for tap, places in excerpts.items() for block in _to_hear(context, tap, places)
         )
         n_onsets = sum(len(times) for times in onsets)
         return Result(
@@ -161,6 +157,23 @@ class Onsets(Analysis):
         return [*blocks, *result.blocks]
 
 
+def _to_hear(context: Context, tap: str, places: Excerpts) -> list[Block]:
+    """Excerpts around peaks, and as many at random times of the same clips."""
+    rng = named_rng(context.seed, "onsets", tap, "random excerpts")
+    grids = ("around the peaks of its best feature", "at random times of the same clips (control)")
+    told: tuple[list[Clip], list[Clip]] = ([], [])
+    for clip_id, at, duration_s in places:
+        drawn = float(rng.uniform(0.0, duration_s))
+        for clips, middle, what in zip(told, (at, drawn), ("peak", "random"), strict=True):
+            label = f"{what} at {middle:.2f} s of {clip_id}"
+            clips.append(context.clip(clip_id, middle - 0.1, middle + 0.1, label))
+    return [
+        ClipGrid(f"{tap}: excerpts of 200 ms {where}", tuple(clips))
+        for where, clips in zip(grids, told, strict=True)
+        if clips
+    ]
+
+
 def _onsets(context: Context, clip_id: str) -> tuple[np.ndarray, bool]:
     """Onset times of a clip in seconds, and whether its labels told them.
 
@@ -182,14 +195,15 @@ def _tap(
     tap: str,
     clip_ids: list[str],
     onsets: list[np.ndarray],
-) -> tuple[list[tuple[Any, ...]], Measurement, list[tuple[str, float]]]:
+) -> tuple[list[tuple[Any, ...]], Measurement, Excerpts]:
+    recordings = np.array([clip_id.rpartition("#")[0] or clip_id for clip_id in clip_ids])
+    others = _of_another_recording(recordings)
     dictionary = context.dictionaries(name, tap)[0]
     acts, times = zip(
         *(_activations(context, dictionary, tap, clip_id) for clip_id in clip_ids), strict=True
     )
-    sounds = [context.sound(clip_id) for clip_id in clip_ids]
-    durations = [len(sound.waveform) / context.model().sample_rate for sound in sounds]
-    recordings = np.array([sound.recording_id for sound in sounds])
+    rate = context.model().sample_rate
+    durations = [len(context.sound(clip_id).waveform) / rate for clip_id in clip_ids]
     mass = np.sum([np.abs(a).sum(0) for a in acts], axis=0)
     order = np.argsort(-mass, kind="stable")[: params.n_features].tolist()
     rows: list[tuple[Any, ...]] = []
@@ -206,7 +220,7 @@ def _tap(
         rng = named_rng(context.seed, "onsets", tap, feature)
         lift = lift_over_random(peaks, onsets, durations, recordings, rng, params.tolerance_s)
         crossed = lift_over_random(
-            peaks, [*onsets[1:], onsets[0]], durations, recordings, rng, params.tolerance_s
+            peaks, [onsets[i] for i in others], durations, recordings, rng, params.tolerance_s
         )
         rows.append(_row(tap, feature, peaks, onsets, lift, crossed, params.tolerance_s))
     best = max(rows, key=lambda row: row[4] if np.isfinite(row[4]) else -1.0)
@@ -225,11 +239,28 @@ def _tap(
         tap,
     )
     places = [
-        (clip_id, float(at))
-        for clip_id, ats in zip(clip_ids, peaks_of[best[1]], strict=True)
+        (clip_id, float(at), duration_s)
+        for clip_id, ats, duration_s in zip(clip_ids, peaks_of[best[1]], durations, strict=True)
         for at in ats[:1]
     ]
     return rows, measured, places[:8]
+
+
+def _of_another_recording(recordings: Shaped[np.ndarray, " clip"]) -> list[int]:
+    """For each clip the next one, in a circle, that is of another recording.
+
+    Raises:
+        NothingToMeasureError: All clips are of one recording, or there are none.
+    """
+    if len(np.unique(recordings)) < 2:
+        raise NothingToMeasureError(
+            "the control takes the onsets of another recording: give the test side two or more"
+        )
+    found = []
+    for place, own in enumerate(recordings):
+        later = np.roll(np.arange(len(recordings)), -place - 1)
+        found.append(int(later[recordings[later] != own][0]))
+    return found
 
 
 def _activations(

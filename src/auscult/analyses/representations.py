@@ -29,6 +29,7 @@ from auscult.analyses.parts.answering import (
 from auscult.analyses.parts.reading import longest_clips
 from auscult.blocks import Axis, Block, Clip, ClipGrid, Curve, Heatmap, Lanes, Series
 from auscult.core.config import Config
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.effective_filters import loudest
 from auscult.measures.portraits import partial_sum, pooled_levels, read_from, spectrogram_db
@@ -75,7 +76,13 @@ class Representations(Analysis):
     def run(self, context: Context, params: RepresentationsParams) -> Result:
         """Read the spectrogram at every recorded tap; take one wave apart."""
         found = Gathered()
-        clips = longest_clips(context, params.n_clips)
+        try:
+            clips = longest_clips(context, params.n_clips)
+        except NOTHING_TO_MEASURE as error:
+            said = "What a feature map keeps cannot be told."
+            where = ", ".join(context.taps)
+            found.add(untested(said, str(error), "", _READ, where, [DRAWN]))
+            return found.result({"sounds": []})
         ids = [clip.clip_id for clip in clips]
         for tap in in_turn(context, context.taps):
             try:
@@ -102,6 +109,8 @@ class Representations(Analysis):
     def view(self, result: Result) -> list[Block]:
         """Findings, the three ways, and the wave as a sum."""
         clips = tuple(Clip(name, 0.0, float(s), told) for name, s, told in result.facts["sounds"])
+        if not clips:
+            return page(result, _HOW_TO_READ, [])
         heard = ClipGrid("The wave, and the sums of its first partials, over and over", clips)
         return page(result, _HOW_TO_READ, [*result.blocks, *_sums(result.arrays), heard])
 
@@ -130,6 +139,10 @@ def _features(
 
 
 def _read(context: Context, tap: str, ids: list[str]) -> Judgement:
+    if len(ids) < 2:
+        raise NothingToMeasureError(
+            "a readout is judged on other recordings than it is fitted to: give the test side two"
+        )
     values = {}
     for name, weights in (("own", "trained"), (DRAWN, "random")):
         pairs = [_features(context, tap, clip_id, weights) for clip_id in ids]  # type: ignore[arg-type]

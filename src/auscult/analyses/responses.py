@@ -62,7 +62,7 @@ class ResponseVectors(Analysis):
         "Can a frame be explained by a single filter, and in how many dimensions do responses live?"
     )
     source: ClassVar[str] = "METHODS A-0, A-3 (Cosme-Clifford, Post 1, §1.2)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: ResponseParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -105,7 +105,7 @@ def _tap(
     covariance = covariance_of(train)
     vectors = {
         str(NOISE): sample(context.store(tap, NOISE), params.most_vectors).values,
-        str(RANDOM): sample(context.store(tap, RANDOM), params.most_vectors).values,
+        str(RANDOM): sample(context.store(tap, RANDOM, "test"), params.most_vectors).values,
         _GAUSSIAN: _gaussian(train.statistics.mean, covariance, len(own.values), rng),
     }
     dimensions = {

@@ -79,6 +79,7 @@ class ReuseOfDirections(Analysis):
         "Are the same directions used in all sounds, and do vectors cluster along directions?"
     )
     source: ClassVar[str] = "METHODS A-21 i and iv (Cosme-Clifford, Post 1, §1.3 and §1.4)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: ReuseParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -141,7 +142,9 @@ def _untaught(names: Mapping[str, str], kind: str) -> None:
 def _drawn(
     context: Context, params: ReuseParams, tap: str, condition: Condition, lag: int
 ) -> Sample | Moves:
-    store = context.store(tap, condition, "test" if condition == BASE else None)
+    # Stimuli are few: both sides of them count. Recordings are those of the test side under any
+    # weights, or the number of frames of each would differ between the two.
+    store = context.store(tap, condition, "test" if condition.sounds == BASE.sounds else None)
     return (
         sample_moves(store, lag, params.most_vectors) if lag else sample(store, params.most_vectors)
     )
@@ -244,7 +247,8 @@ def _clusters(context: Context, params: ReuseParams, tap: str, found: Gathered) 
     gap, error = gaps[BASE]
     beside = {_GAUSSIAN: 0.0, **{str(c): gaps[c][0] for c in others}}
     ends = (gap - 2 * error, gap + 2 * error)
-    more = Measurement("gap statistic of 16 clusters of directions", gap, "", beside, ends, tap=tap)
+    name = "gap statistic of 16 clusters of directions (interval: two standard errors)"
+    more = Measurement(name, gap, "", beside, ends, tap=tap)
     judged = Judgement(
         f"{tap}: response vectors are {'more' if one.value > 0.53 else 'no more'} clustered along "
         "directions than Gaussian vectors.",

@@ -97,7 +97,7 @@ class SelectivityAtDepth(Analysis):
     question: ClassVar[str] = (
         "How narrow are units at every depth, against what their span and their frames would allow?"
     )
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "METHODS B-3, B-10 (Cosme-Clifford, Post 0; arXiv 2607.08545)"
 
     @classmethod

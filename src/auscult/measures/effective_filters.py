@@ -90,7 +90,8 @@ class Selectivity:
         lobe_hz: Width at -3 dB of the lobe around it. Bias: of a spectrum of many peaks this is
             the width of one of them, about the bound, however wide the whole is.
         noise_hz: Equivalent noise bandwidth: ∫ |W|² df / max |W|² over positive frequencies (both
-            sides where the peak lies at 0 Hz): the width of a rectangle that passes as much noise.
+            sides of a peak at 0 Hz or at half the rate, where the lobe is folded onto itself): the
+            width of a rectangle that passes as much noise.
     """
 
     centre_hz: Float[np.ndarray, " n"]
@@ -108,7 +109,9 @@ def selectivity(filters: Float[np.ndarray, "n tap"], sample_rate: int) -> Select
     n_fft = _points(filters.shape[1])
     gain = np.square(np.abs(np.fft.rfft(filters, n_fft, axis=1)))
     peak = gain.max(1)
-    sides = np.where(gain.argmax(1) <= n_fft // filters.shape[1] // 2, 2.0, 1.0)
+    reach, place = n_fft // filters.shape[1] // 2, gain.argmax(1)
+    folded = (place <= reach) | (place >= gain.shape[1] - 1 - reach)
+    sides = np.where(folded, 2.0, 1.0)
     # Half of the first and the last bin lies beyond 0 Hz and half the rate.
     total = (gain.sum(1) - (gain[:, 0] + gain[:, -1]) / 2) * sample_rate / n_fft
     noise = np.divide(total, peak, out=np.full(len(peak), np.nan), where=peak > 0)

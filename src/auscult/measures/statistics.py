@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from auscult.core.errors import ConfigError
 
@@ -31,7 +31,7 @@ def bootstrap_interval(
         level: Share of the resamples that lies within the interval.
 
     Returns:
-        Low and high end, in the unit of the values.
+        Low and high end, in the unit of the values; NaN where no resample has a value.
     """
     if isinstance(values, np.ndarray):
         low, high = bootstrap_band(values[:, None], recording_ids, rng, n_resamples, level)
@@ -39,6 +39,8 @@ def bootstrap_interval(
     members = _rows_by_recording(recording_ids)
     draws = rng.integers(0, len(members), (n_resamples, len(members)))
     found = [values(np.concatenate([members[i] for i in draw])) for draw in draws]
+    if np.isnan(found).all():
+        return float("nan"), float("nan")
     low_end, high_end = np.nanquantile(found, _tails(level))
     return float(low_end), float(high_end)
 
@@ -209,6 +211,30 @@ def auc(positive: Float[np.ndarray, " p"], negative: Float[np.ndarray, " q"]) ->
     below = np.searchsorted(ordered, positive, "left").astype(np.float64)
     not_above = np.searchsorted(ordered, positive, "right")
     return float((below + not_above).mean() / 2 / len(negative))
+
+
+def resampled_auc(
+    positive: Float[np.ndarray, " p"],
+    negative: Float[np.ndarray, " q"],
+    times_positive: Num[np.ndarray, "p resample"],
+    times_negative: Num[np.ndarray, "q resample"],
+) -> Float[np.ndarray, " resample"]:
+    """:func:`auc` where each value counts several times: over resamplings of the recordings.
+
+    Args:
+        positive: Values.
+        negative: Other values.
+        times_positive: How often each positive value was drawn, resample by resample.
+        times_negative: The same of the negative ones.
+
+    Returns:
+        NaN for a resample that holds nothing of one side.
+    """
+    above = (positive[:, None] > negative) + 0.5 * (positive[:, None] == negative)
+    won = np.sum((above @ times_negative) * times_positive, axis=0)
+    pairs = times_positive.sum(axis=0) * times_negative.sum(axis=0)
+    out = np.full(len(pairs), np.nan)
+    return np.asarray(np.divide(won, pairs, out=out, where=pairs > 0))
 
 
 def jensen_shannon(p: Float[np.ndarray, " n"], q: Float[np.ndarray, " n"]) -> float:

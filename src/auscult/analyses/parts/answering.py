@@ -123,8 +123,9 @@ class Gathered:
         )
 
     def judged_first(self, facts: Mapping[str, Any]) -> Result:
-        """All of it, where no judged number stands among the others yet."""
-        judged = (one.measurement for one in self.judgements)
+        """All of it, judged numbers before the others, each told once."""
+        known = {id(one) for one in self.measurements}
+        judged = (one.measurement for one in self.judgements if id(one.measurement) not in known)
         found = self.result(facts)
         return replace(found, measurements=(*judged, *self.measurements))
 

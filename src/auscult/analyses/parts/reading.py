@@ -1,7 +1,8 @@
 """What analyses read: vectors and generators drawn from stores, clips, the dictionaries meant."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -233,6 +234,18 @@ def longest_clips(context: Context, most: int) -> list[ClipSound]:
     if not found:
         raise NothingToMeasureError("there is no clip on the test side")
     return list(found.values())
+
+
+def spread_over_recordings(clip_ids: Sequence[str], most: int) -> list[str]:
+    """At most so many clips: the first of every recording, then the second of each, and so on.
+
+    The first clips in order are those of a few recordings where recordings are long.
+    """
+    by_recording: dict[str, list[str]] = {}
+    for clip_id in clip_ids:
+        by_recording.setdefault(clip_id.rpartition("#")[0] or clip_id, []).append(clip_id)
+    rounds = zip_longest(*by_recording.values())
+    return [one for these in rounds for one in these if one is not None][:most]
 
 
 def pooled(values: Float[np.ndarray, "lane frame"], most: int) -> tuple[np.ndarray, np.ndarray]:
