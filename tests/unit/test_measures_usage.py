@@ -69,12 +69,20 @@ def test_the_least_alike_pair_is_found():
     assert usage.least_alike(atoms) == (0, 2)
 
 
-def test_deviation_and_its_effect_size():
-    x = np.array([[1.0, 5.0], [3.0, 5.0], [0.0, 5.0], [2.0, 5.0]])
-    plain, cohens_d = usage.deviation(x, np.array([True, True, False, False]))
-    np.testing.assert_allclose(plain, [0.5, 0.0])
-    # Means 2 and 1, pooled variance (2 + 2) / 2.
-    np.testing.assert_allclose(cohens_d, [1 / np.sqrt(2), np.nan])
+def test_the_effect_size_is_that_of_the_two_groups():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 3))
+    x[:, 1] += 7.0
+    x[:, 2] = 5.0
+    members = np.arange(50) < 12
+    x[members, 0] += 1.5
+    about = x - x.mean(0)
+    found = usage.cohens_d(about[members], 50, np.square(about).sum(0))
+    a, b = x[members], x[~members]
+    pooled = np.sqrt((11 * a.var(0, ddof=1) + 37 * b.var(0, ddof=1)) / 48)
+    expected = (a.mean(0) - b.mean(0))[:2] / pooled[:2]
+    np.testing.assert_allclose(found, [*expected, np.nan])
+    assert np.isnan(usage.cohens_d(about[:1], 50, np.square(about).sum(0))).all()
 
 
 def smooth_patches(n=5000, k=7):

@@ -3,7 +3,7 @@
 Bars, sounds, spectra, activation over a clip.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -31,6 +31,12 @@ from auscult.analyses.parts.cards import (
     fragment_shapes,
     fragment_spectrum,
 )
+from auscult.analyses.parts.dictionaries.fragment_shapes import (
+    RANDOM_FRAGMENTS,
+    Compared,
+    ShapeBench,
+    selective,
+)
 from auscult.analyses.parts.reading import chosen_dictionary, pooled, sample
 from auscult.blocks import Axis, Bars, Block, Gallery, GalleryItem, Lanes, Missing, Text
 from auscult.core.config import Config
@@ -38,10 +44,9 @@ from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.geometry import nearest_atom
-from auscult.measures.statistics import auc, bootstrap_band
-from auscult.measures.windows import FragmentMeasures, fragment_measures, pick_top
-
-_SHAPES = ("slope", "curvature", "crest_factor", "energy_change_db")
+from auscult.measures.statistics import bootstrap_band
+from auscult.measures.usage import cohens_d
+from auscult.measures.windows import pick_top
 
 
 class FragmentParams(Config):
@@ -75,7 +80,10 @@ class _Heard:
     nearest: Int[np.ndarray, " n"]
     dictionary: Dictionary
     random_rows: Int[np.ndarray, " k"]
+    bench: ShapeBench
     corpus: Corpus
+    mean: Float[np.ndarray, " d"]
+    squares: Float[np.ndarray, " d"]
 
 
 @ANALYSES.register("fragments")
@@ -95,7 +103,7 @@ class Fragments(Analysis):
         "fragments?"
     )
     source: ClassVar[str] = "METHODS A-5, A-6 (Cosme-Clifford, Post 1, Fig. 2 and 3)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: FragmentParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -112,7 +120,7 @@ class Fragments(Analysis):
                 one, shown = _tap(context, params, name, tap, (step * share, share))
                 judged = _judgement(one)
             except NOTHING_TO_MEASURE as error:
-                one, shown = _selective(tap, [], []), []
+                one, shown = selective(tap, [], []), []
                 judged = _judgement(one, str(error))
             gathered.add(judged)
             gathered.blocks += shown
@@ -130,16 +138,18 @@ def _tap(
     heard = _listen(context, params, name, tap)
     order = np.argsort(-(heard.acts != 0).mean(0), kind="stable")[: params.n_shown]
     lanes = _lanes(context, heard, order)
-    items, areas, shuffled = [], [], []
+    items: list[GalleryItem] = []
+    shapes: list[Compared] = []
+    shuffled: list[Compared] = []
     for place, feature in enumerate(order.tolist(), 1):
-        item, area, null = _card(context, params, heard, feature, lanes)
+        item, compared, null = _card(context, params, heard, feature, lanes)
         items.append(item)
         if np.count_nonzero(heard.acts[:, feature]) >= params.n_compared:
-            areas.append(area)
+            shapes.append(compared)
             shuffled.append(null)
         context.advance(done[0] + done[1] * place / len(order))
     gallery = Gallery(f"Features of {tap} (P1, Fig. 2 and 3)", tuple(items), _UNITS, "usage", _NOTE)
-    return _selective(tap, areas, shuffled), [_overview(heard, lanes), gallery]
+    return selective(tap, shapes, shuffled), [_overview(heard, lanes), gallery]
 
 
 _READING = (
@@ -183,7 +193,10 @@ def _listen(context: Context, params: FragmentParams, name: str, tap: str) -> _H
     places = Places(own, context.time(tap), sound)
     corpus = Corpus.around(places, rows, params.spectrum_samples)
     assigned = np.where(cosine >= params.threshold, nearest, -1)
-    return _Heard(tap, places, acts, assigned, dictionary, rows, corpus)
+    bench = ShapeBench.of(places, rows, rng)
+    mean = own.values.mean(0)
+    squares = np.square(own.values - mean).sum(0, dtype=np.float64)
+    return _Heard(tap, places, acts, assigned, dictionary, rows, bench, corpus, mean, squares)
 
 
 def _card(
@@ -192,8 +205,8 @@ def _card(
     heard: _Heard,
     feature: int,
     lanes: Mapping[str, Any],
-) -> tuple[GalleryItem, float, float]:
-    """One feature's card, how selective the shapes of its fragments are, and of random ones."""
+) -> tuple[GalleryItem, Compared, Compared]:
+    """One feature's card, how the shapes of its fragments compare, and those of random ones."""
     own, acts = heard.places.own, heard.acts[:, feature]
     distance = float(heard.places.time.span / heard.places.time.hop)
     scores = np.where(acts != 0, np.abs(acts), np.nan)
@@ -201,13 +214,14 @@ def _card(
     few = pick_top(*where, params.n_fragments, 1, distance)
     many = pick_top(*where, params.n_compared, params.n_compared, distance)
     rng = named_rng(context.seed, "fragments", heard.tap, feature)
-    areas = _areas(heard, many)
-    null = _areas(heard, rng.choice(len(acts), max(len(many), 2), replace=False))
-    deviation, low, high, agreement = _deviation(heard, feature, rng)
+    compared = heard.bench.compare(many)
+    null = heard.bench.compare(heard.bench.matched(many, rng))
+    areas = compared.areas
+    deviation = _deviation(heard, feature, rng)
     spectrum, level_db = fragment_spectrum(heard.places, many, heard.corpus)
     random = rng.permutation(heard.random_rows)[: params.n_fragments]
     blocks: list[Block] = [
-        _bars(deviation, low, high, agreement),
+        _bars(deviation),
         fragment_shapes(heard.places, few, random),
         fragment_clips(context, heard.places, few, "Strongest fragments", params.context_s),
         fragment_clips(
@@ -219,70 +233,58 @@ def _card(
         blocks.append(lanes[str(feature)])
     measures = {
         "usage": float(np.mean(acts != 0)),
-        "cosine": agreement,
+        "cosine": deviation.cosine if deviation else float("nan"),
         "slope": areas["slope"],
         "curvature": areas["curvature"],
         "crest factor": areas["crest_factor"],
         "energy change": areas["energy_change_db"],
         "level": level_db,
     }
-    selective = max(abs(area - 0.5) for area in areas.values())
-    chance = max(abs(area - 0.5) for area in null.values())
-    return GalleryItem(f"{feature}", measures, tuple(blocks)), selective, chance
+    return GalleryItem(f"{feature}", measures, tuple(blocks)), compared, null
 
 
-def _areas(heard: _Heard, rows: Int[np.ndarray, " k"]) -> dict[str, float]:
-    """AUC of each shape measure, top fragments against random ones (METHODS A-6)."""
-    if len(rows) < 2:
-        return dict.fromkeys(_SHAPES, 0.5)
-    top, random = (_measures(heard, which) for which in (rows, heard.random_rows))
-    found = {}
-    for name in _SHAPES:
-        a, b = getattr(top, name), getattr(random, name)
-        a, b = a[np.isfinite(a)], b[np.isfinite(b)]
-        found[name] = float(auc(a, b)) if len(a) and len(b) else 0.5
-    return found
+@dataclass(frozen=True)
+class _Deviation:
+    """Mean of the vectors assigned to a feature less the mean of all (A-5)."""
+
+    mean: Float[np.ndarray, " d"]
+    low: Float[np.ndarray, " d"]
+    high: Float[np.ndarray, " d"]
+    effect: Float[np.ndarray, " d"]
+    cosine: float
 
 
-def _measures(heard: _Heard, rows: Int[np.ndarray, " k"]) -> FragmentMeasures:
-    """Shapes of the fragments; two samples of context where a frame hears fewer than three."""
-    context = 0 if heard.places.time.span >= 3 else 2
-    return fragment_measures(heard.places.windows(rows, context=context))
-
-
-def _deviation(
-    heard: _Heard, feature: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Mean of the assigned vectors less the mean of all, with a bootstrap band.
-
-    And its cosine with the atom (A-5).
-    """
-    values = heard.places.own.values
+def _deviation(heard: _Heard, feature: int, rng: np.random.Generator) -> _Deviation | None:
+    """With a bootstrap band, Cohen's d, and its cosine with the atom; None of no vector."""
+    own = heard.places.own
     mine = heard.nearest == feature
     if not mine.any():
-        nothing = np.full(values.shape[1], np.nan)
-        return nothing, nothing, nothing, float("nan")
-    about = values[mine] - values.mean(0)
-    deviation = about.mean(0)
-    low, high = bootstrap_band(about, heard.places.own.recording_ids[mine], rng, n_resamples=300)
+        return None
+    about = own.values[mine] - heard.mean
+    mean = about.mean(0)
+    low, high = bootstrap_band(about, own.recording_ids[mine], rng, n_resamples=300)
     with torch.no_grad():
         atom = heard.dictionary.atoms[feature].numpy()
-    norms = float(np.linalg.norm(deviation) * np.linalg.norm(atom))
-    return deviation, low, high, float(deviation @ atom / norms) if norms > 0 else float("nan")
+    norms = float(np.linalg.norm(mean) * np.linalg.norm(atom))
+    cosine = float(mean @ atom / norms) if norms > 0 else float("nan")
+    return _Deviation(mean, low, high, cohens_d(about, len(mine), heard.squares), cosine)
 
 
-def _bars(deviation: np.ndarray, low: np.ndarray, high: np.ndarray, agreement: float) -> Block:
-    if np.isnan(deviation).all():
+def _bars(one: _Deviation | None) -> Block:
+    if one is None:
         return Missing("Mean deviation of its vectors", "no vector is nearest to this feature")
+    strong = np.argsort(-np.abs(np.nan_to_num(one.effect)), kind="stable")[:3].tolist()
+    told = ", ".join(f"{one.effect[i]:+.1f} at {i}" for i in strong if np.isfinite(one.effect[i]))
     return Bars(
         "Mean deviation of its vectors",
-        tuple(str(i) for i in range(len(deviation))),
-        deviation,
+        tuple(str(i) for i in range(len(one.mean))),
+        one.mean,
         Axis("channel"),
         Axis("deviation from the mean"),
-        low,
-        high,
-        f"95 % bootstrap over recordings. Cosine with the dictionary's atom: {agreement:.2f}.",
+        one.low,
+        one.high,
+        f"95 % bootstrap over recordings. Cosine with the dictionary's atom: {one.cosine:.2f}."
+        + (f" Largest Cohen's d: {told}." if told else ""),
     )
 
 
@@ -344,32 +346,12 @@ def _overview(heard: _Heard, lanes: Mapping[str, Lanes]) -> Block:
     return lanes["all"]
 
 
-def _selective(tap: str, areas: Sequence[float], shuffled: Sequence[float]) -> Measurement:
-    """Median of the largest |AUC - 0.5|, beside the same for randomly chosen fragments.
-
-    Over the features that are on often enough to be compared; without any it is unknown.
-    """
-    if not areas:
-        areas = shuffled = [float("nan")]
-    rng = named_rng(0, "fragments", tap, "bootstrap")
-    draws = [float(np.median(rng.choice(areas, len(areas)))) for _ in range(1000)]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Measurement(
-        "how far a feature's strongest fragments differ in shape from random ones (median of max "
-        "|AUC - 0.5|)",
-        float(np.median(areas)),
-        "",
-        {"fragments chosen at random": float(np.median(shuffled))},
-        (float(low), float(high)),
-        "Feature 0: sharp rises; Feature 1: falls (P1 §1.3)",
-        tap,
-    )
-
-
 def _judgement(one: Measurement, untested: str = "") -> Judgement:
-    null = one.controls["fragments chosen at random"]
+    null = one.controls[RANDOM_FRAGMENTS]
     if untested or not np.isfinite(one.value):
-        reason = untested or "No feature is on often enough for its shapes to be compared."
+        reason = untested or (
+            "No feature is on often enough, in fragments within their clips, to be compared."
+        )
         sentence = f"{one.tap}: the shapes that features answer to cannot be compared."
         return Judgement(sentence, one, "cannot be tested here", reason)
     return Judgement(
@@ -378,5 +360,6 @@ def _judgement(one: Measurement, untested: str = "") -> Judgement:
         one,
         verdict_of(one.value, [null], "more", 0.05),
         "Largest |AUC - 0.5| over slope, curvature, crest factor and energy change, median over "
-        "features; it holds when it exceeds that of random fragments by 0.05.",
+        "features; it holds when it exceeds that of random fragments of the same recordings by "
+        "0.05.",
     )

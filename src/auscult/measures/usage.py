@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from auscult.measures.geometry import effective_dimension
 from auscult.measures.matching import cosine_matrix, random_directions
@@ -184,26 +184,24 @@ def least_alike(atoms: Float[np.ndarray, "m d"], signed: bool = False) -> tuple[
     return int(first), int(second)
 
 
-def deviation(
-    x: Float[np.ndarray, "n d"], members: Bool[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, " d"]]:
-    """How the vectors of a feature deviate from all (METHODS A-5), plainly and as Cohen's d.
+def cohens_d(
+    inside: Float[np.ndarray, "k d"], n: int, squares: Float[np.ndarray, " d"]
+) -> Float[np.ndarray, " d"]:
+    """How far a feature's vectors deviate from all others, in pooled standard deviations (A-5).
 
-    Cohen's d compares members with all others, in units of their pooled standard deviation; NaN
-    where a channel is constant or a side has fewer than two vectors.
+    NaN where a channel is constant or a side has fewer than two vectors.
 
     Args:
-        x: All response vectors.
-        members: True for those assigned to the feature.
+        inside: Vectors assigned to the feature, less the mean of all.
+        n: How many vectors there are in all.
+        squares: Sum of squares of all of them, about their mean.
     """
-    inside, outside = x[members].astype(np.float64), x[~members].astype(np.float64)
-    if len(inside) < 2 or len(outside) < 2:
-        nothing = np.full(x.shape[1], np.nan)
-        mean = inside.mean(axis=0) if len(inside) else nothing
-        return mean - x.mean(axis=0, dtype=np.float64), nothing
-    spread = np.square(inside - inside.mean(axis=0)).sum(axis=0)
-    spread += np.square(outside - outside.mean(axis=0)).sum(axis=0)
-    pooled = np.sqrt(spread / (len(x) - 2))
-    difference = inside.mean(axis=0) - outside.mean(axis=0)
-    cohens_d = np.divide(difference, pooled, out=np.full(x.shape[1], np.nan), where=pooled > 0)
-    return inside.mean(axis=0) - x.mean(axis=0, dtype=np.float64), cohens_d
+    n_in, n_out = len(inside), n - len(inside)
+    nothing = np.full(inside.shape[1], np.nan)
+    if n_in < 2 or n_out < 2:
+        return nothing
+    mean = inside.mean(axis=0, dtype=np.float64)
+    others = -mean * n_in / n_out
+    spread = squares - n_in * np.square(mean) - n_out * np.square(others)
+    pooled = np.sqrt(np.maximum(spread, 0.0) / (n - 2))
+    return np.asarray(np.divide(mean - others, pooled, out=nothing, where=spread > 1e-9 * squares))
