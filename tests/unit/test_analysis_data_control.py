@@ -78,6 +78,7 @@ def test_a_constant_that_moves_along_one_direction_collapses(tmp_path):
     found = heard(tmp_path, {FLAT: along(1, size=0.5)}).judgements[1]
     assert found.verdict == "holds"
     assert found.measurement.value == pytest.approx(0.5, rel=1e-3)
+    assert not found.claim, "a constant must not decide what is claimed of noise"
 
 
 def test_real_sounds_that_do_not_move_cannot_be_tested(tmp_path):

@@ -87,6 +87,7 @@ class DataControl(Analysis):
         "Do real sounds move a layer in fewer directions than noise, and what does it take?"
     )
     source: ClassVar[str] = "METHODS A-15 (Cosme-Clifford, Post 1, §1.5.4, Fig. 8)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: DataControlParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -246,7 +247,10 @@ def _spread(params: DataControlParams, tap: str, heard: Mapping[str, _Heard]) ->
 
 
 def _flat(params: DataControlParams, tap: str, heard: Mapping[str, _Heard]) -> Judgement:
-    """A constant collapses into one direction, if it moves anything (P1-12)."""
+    """A constant collapses into one direction, if it moves anything (A-15).
+
+    Under no claim: P1-12 is about noise, and METHODS §9 calls the constant an artefact.
+    """
     flat, real = heard[FLAT], heard[REAL]
     value = flat.rms / real.rms if real.rms > 0 and np.isfinite(flat.rms) else _NAN
     n90 = flat.n90(OWN)
@@ -277,7 +281,6 @@ def _flat(params: DataControlParams, tap: str, heard: Mapping[str, _Heard]) -> J
         or real.reason
         or "It holds when one archetype is on top in 90 % of the transitions; what moves less than "
         f"{params.still_db:g} dB re real sounds has no direction to speak of.",
-        "P1-12",
     )
 
 

@@ -55,6 +55,7 @@ _PARTICIPATION = "chance in the data's dimension (participation)"
 _LEARNED = "directions learned from Gaussian vectors of the same covariance"
 _STRICT = (SHAPED, _RANK, _LEARNED)
 _PUBLISHED = "about 0.7 (P1 §1.5)"
+_PAIRS = " (interval: least and largest pair)"
 _FEWEST = 100
 _TABLE = {
     3: (0.80, 0.96, 0.90, 0.98),
@@ -247,14 +248,15 @@ def _agreement(
         kind = "|cosine|" if signed else "cosine"
         pairs = [matched_cosine(a[:n], b[:n], signed) for a, b in combinations(fits.atoms, 2)]
         value, interval = float(np.mean(pairs)), (min(pairs), max(pairs))
-        name = f"matched {kind} of {which}, between seeds"
+        name = f"matched {kind} of {which}, between seeds{_PAIRS}"
         numbers.append(Measurement(name, value, "", levels, interval, published, tap))
         corrected = {label: chance_corrected(value, level) for label, level in levels.items()}
         strict = corrected[max(_STRICT, key=lambda label: levels[label])]
-        numbers.append(Measurement(f"{name}, chance-corrected", strict, "", corrected, tap=tap))
+        plain = f"matched {kind} of {which}, between seeds, chance-corrected"
+        numbers.append(Measurement(plain, strict, "", corrected, tap=tap))
         if fits.disjoint is not None:
             others = [matched_cosine(atoms[:n], fits.disjoint[:n], signed) for atoms in fits.atoms]
-            name = f"matched {kind} of {which}, with a dictionary of disjoint recordings"
+            name = f"matched {kind} of {which}, with a dictionary of disjoint recordings{_PAIRS}"
             ends = (min(others), max(others))
             numbers.append(Measurement(name, float(np.mean(others)), "", levels, ends, tap=tap))
     return numbers
@@ -314,7 +316,7 @@ def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -
 
 
 def _untested(params: StabilityParams, tap: str, why: str) -> Judgement:
-    name = f"matched cosine of the {params.n_compared} most used, between seeds"
+    name = f"matched cosine of the {params.n_compared} most used, between seeds{_PAIRS}"
     sentence = f"{tap}: whether seeds agree cannot be measured."
     return untested(sentence, f"{why}.", "P1-05", name, tap, [SHAPED], _PUBLISHED)
 

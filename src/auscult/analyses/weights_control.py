@@ -26,7 +26,11 @@ from auscult.analyses.parts.answering import (
     missing_blocks,
     page,
 )
-from auscult.analyses.parts.reading import chosen_dictionary, drawn_moves
+from auscult.analyses.parts.reading import (
+    chosen_dictionary,
+    drawn_moves,
+    spread_over_recordings,
+)
 from auscult.blocks import Axis, Bars, Block, Curve, Series, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -98,6 +102,7 @@ class WeightsControl(Analysis):
         "Is the movement of a trained layer sparser than that of layers which nobody trained?"
     )
     source: ClassVar[str] = "METHODS A-14 (Cosme-Clifford, Post 1, §1.5.3)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: WeightsControlParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -180,7 +185,7 @@ def _coherence(
     """Autocorrelation of unit generators over whole stretches of some clips."""
     paths = [
         context.responses(tap, clip_id, condition).values[0, : params.most_frames].numpy()
-        for clip_id in context.clip_ids("test", condition)[: params.n_clips]
+        for clip_id in spread_over_recordings(context.clip_ids("test", condition), params.n_clips)
     ]
     return generator_autocorrelation(paths) if paths else _NAN
 
@@ -272,7 +277,7 @@ def _ordered(
 def _coherent(
     context: Context, params: WeightsControlParams, tap: str, heard: Mapping[str, _Heard]
 ) -> Judgement:
-    """Handcrafted filters move less coherently (P1-11)."""
+    """Handcrafted filters move less coherently (A-14); P1-11 is about sparseness alone."""
     sound = params.reading == "sound"
     random, rare = (RANDOM_MATCHED, RARE_MATCHED) if sound else (DRAWN, RARE)
     trained, drawn, made = (heard[weights].coherence for weights in (TRAINED, random, rare))
@@ -306,7 +311,6 @@ def _coherent(
         _why(heard, random, rare)
         or f"It holds when handcrafted filters lie {params.margin:g} below trained and random ones"
         + (" at equal singular values." if sound else "."),
-        "P1-11",
     )
 
 

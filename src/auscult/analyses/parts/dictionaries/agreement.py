@@ -9,7 +9,7 @@ from auscult.measures.geometry import effective_dimension
 from auscult.measures.matching import chance_cosine, matched_cosine, shaped_chance_cosine
 from auscult.measures.null_dictionaries import SHAPED, atoms_of
 
-AGREEMENT = "agreement between seeds"
+AGREEMENT = "agreement between seeds (interval: least and largest pair)"
 
 
 def agreement_of_seeds(context: Context, name: str, tap: str) -> Measurement:
