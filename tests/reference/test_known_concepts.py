@@ -214,6 +214,20 @@ def test_a_clip_is_one_row_when_pooled(tmp_path):
     assert set(labelled.targets) == {"loudness", "timbre"}
 
 
+def test_what_is_read_of_a_clip_is_pooled_after_it_was_encoded(tmp_path):
+    with open_study(spec(tmp_path), tmp_path / "study") as context:
+        labeller = Labeller(context, concepts_of(["loudness"]))
+        frames, clips = (labeller.frames("level", 2_000, pooling=p) for p in ("frame", "clip"))
+    np.testing.assert_array_equal(clips.every, frames.x)
+    bent = clips.through(np.square)
+    for row, name in enumerate(clips.recording_ids):
+        own = np.square(frames.x[frames.recording_ids == name]).mean(0)
+        np.testing.assert_allclose(bent[row], own, rtol=1e-5)
+    assert not np.allclose(bent, np.square(clips.x), rtol=1e-3)
+    assert len(clips.training) == (~frames.test).sum()
+    np.testing.assert_array_equal(frames.through(np.square), np.square(frames.x))
+
+
 def test_two_concepts_of_one_name_are_refused():
     with pytest.raises(ConfigError, match="two concepts are called 'pitch'"):
         concepts_of(["pitch", {"type": "pitch", "estimator": "yin"}])

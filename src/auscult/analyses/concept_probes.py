@@ -1,6 +1,7 @@
 """Which acoustic concepts are linearly there, at which tap, and in which representation?"""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -224,9 +225,10 @@ def _representations(
     _, _, directions = np.linalg.svd(x[train] - mean, full_matrices=False)
     seen = {RAW: x, PRINCIPAL: (x - mean) @ directions[: params.n_components].T}
     if dictionary is not None:
-        seen[FEATURES] = features_of(dictionary, x)
-        seen[UNTRAINED] = features_of(untrained(dictionary, x[train], seed), x)
-        seen[RECONSTRUCTION] = reconstructed(dictionary, x)
+        twin = untrained(dictionary, labelled.training, seed)
+        seen[FEATURES] = labelled.through(partial(features_of, dictionary))
+        seen[UNTRAINED] = labelled.through(partial(features_of, twin))
+        seen[RECONSTRUCTION] = labelled.through(partial(reconstructed, dictionary))
     mels = labelled.log_mels
     return {**seen, LOG_MEL: mels, MFCC: mfcc(mels).astype(np.float32)}
 

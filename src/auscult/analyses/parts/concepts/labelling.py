@@ -1,6 +1,6 @@
 """What analyses of concepts share: response vectors with labels, and other things to read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -45,6 +45,8 @@ class Labelled:
         labels: What each concept's labeler said, row by row.
         log_mels: Log-mel spectrum at each frame, in dB.
         types: Cluster of its log-mel spectrum: the kind of sound, for control tasks.
+        every: The vectors before pooling.
+        starts: Which of them each row begins with.
     """
 
     x: Float[np.ndarray, "n d"]
@@ -55,6 +57,25 @@ class Labelled:
     labels: Mapping[str, Labels]
     log_mels: Float[np.ndarray, "n band"]
     types: Int[np.ndarray, " n"]
+    every: Float[np.ndarray, "m d"]
+    starts: Int[np.ndarray, " n"]
+
+    @property
+    def training(self) -> Float[np.ndarray, "k d"]:
+        """The vectors of training recordings before pooling."""
+        lengths = np.diff(self.starts, append=len(self.every))
+        return self.every[~np.repeat(self.test, lengths)]
+
+    def through(
+        self, encode: Callable[[Float[np.ndarray, "m d"]], Float[np.ndarray, "m k"]]
+    ) -> Float[np.ndarray, "n k"]:
+        """What something makes of each vector, pooled afterwards as the vectors are.
+
+        The mean of a clip's features is no feature of its mean vector, which a dictionary of single
+        frames has never seen.
+        """
+        values: np.ndarray = encode(self.every)
+        return values if len(self.starts) == len(values) else _means(values, self.starts)
 
 
 def concepts_of(sections: Sequence[str | Mapping[str, Any]]) -> dict[str, Concept]:
@@ -126,7 +147,9 @@ class Labeller:
             [self._mel(clip_id, time)[frames] for clip_id, frames in _by_clip(drawn)]
         )
         parts: dict[str, list[Labels]] = labels
+        every, starts = drawn.values, np.arange(len(drawn.values))
         if pooling == "clip":
+            starts = _starts(drawn)
             drawn, test, parts, mels = _pooled(drawn, test, labels, mels)
         targets, lacking = self._targets(parts, ~test)
         return Labelled(
@@ -138,6 +161,8 @@ class Labeller:
             {name: _joined(some) for name, some in parts.items()},
             mels,
             _types(mels, test, self._context.seed),
+            every,
+            starts,
         )
 
     def _targets(
@@ -191,12 +216,25 @@ def _audio(waveform: np.ndarray, time: TimeBase) -> Audio:
 
 def _by_clip(drawn: Sample) -> list[tuple[str, np.ndarray]]:
     """Stretches of rows of one clip, in order: its id and the frames."""
-    starts = np.flatnonzero(np.append(True, drawn.clip_ids[1:] != drawn.clip_ids[:-1]))
+    starts = _starts(drawn)
     stops = [*starts[1:].tolist(), len(drawn.clip_ids)]
     return [
         (str(drawn.clip_ids[a]), drawn.frames[a:b])
         for a, b in zip(starts.tolist(), stops, strict=True)
     ]
+
+
+def _starts(drawn: Sample) -> Int[np.ndarray, " clip"]:
+    """The first row of each clip."""
+    return np.flatnonzero(np.append(True, drawn.clip_ids[1:] != drawn.clip_ids[:-1]))
+
+
+def _means(
+    values: Float[np.ndarray, "m k"], starts: Int[np.ndarray, " clip"]
+) -> Float[np.ndarray, "clip k"]:
+    lengths = np.diff(starts, append=len(values))[:, None]
+    means: np.ndarray = np.add.reduceat(values, starts, axis=0) / lengths
+    return means.astype(np.float32)
 
 
 def _joined(parts: Sequence[Labels]) -> Labels:
@@ -213,20 +251,15 @@ def _pooled(
     mels: np.ndarray,
 ) -> tuple[Sample, np.ndarray, dict[str, list[Labels]], np.ndarray]:
     """One row a clip: means of vectors, spectra and values; of classes the most frequent."""
-    lengths = [len(frames) for _, frames in _by_clip(drawn)]
-    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        return np.asarray(np.add.reduceat(values, starts, axis=0) / np.array(lengths)[:, None])
-
+    starts = _starts(drawn)
     pooled = Sample(
-        mean(drawn.values).astype(np.float32),
+        _means(drawn.values, starts),
         drawn.clip_ids[starts],
         drawn.frames[starts],
         drawn.recording_ids[starts],
     )
     parts = {name: [_one(clip) for clip in some] for name, some in labels.items()}
-    return pooled, test[starts], parts, mean(mels).astype(np.float32)
+    return pooled, test[starts], parts, _means(mels, starts)
 
 
 def _one(labels: Labels) -> Labels:
