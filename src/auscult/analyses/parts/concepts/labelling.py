@@ -64,7 +64,8 @@ class Labelled:
     def training(self) -> Float[np.ndarray, "k d"]:
         """The vectors of training recordings before pooling."""
         lengths = np.diff(self.starts, append=len(self.every))
-        return self.every[~np.repeat(self.test, lengths)]
+        found: np.ndarray = self.every[~np.repeat(self.test, lengths)]
+        return found
 
     def through(
         self, encode: Callable[[Float[np.ndarray, "m d"]], Float[np.ndarray, "m k"]]
