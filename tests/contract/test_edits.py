@@ -176,6 +176,12 @@ def test_contradictions_are_refused(values, section):
         make(type="ablate", **section)(values, TIME)
 
 
+@pytest.mark.parametrize("channel", [6, -1])
+def test_the_channel_that_there_is_not_is_named(values, channel):
+    with pytest.raises(ConfigError, match=rf"channel {channel} is not among"):
+        make(type="gain", channels=[0, channel])(values, TIME)
+
+
 def test_a_direction_without_a_length_is_refused(values):
     with pytest.raises(ConfigError, match="this one has none"):
         make(type="ablate", direction=[0.0] * len(DIRECTION))(values, TIME)

@@ -1,9 +1,11 @@
 """Each type finds planted atoms; those whose atoms cannot move do not."""
 
+import numpy as np
 import pytest
 
 from auscult.dictionaries.base import DICTIONARIES
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
+from auscult.store.source import ArraySource
 from auscult.testing.dictionaries import planted, recovered
 
 ONE, ONE_ATOMS = planted(2000, n_active=1)
@@ -47,3 +49,14 @@ def test_a_decoder_learns_the_atoms_of_a_frozen_encoder_less_well_than_of_a_free
     frozen = found({"type": "topk", "k": 2, "frozen": "encoder"}, TWO, TWO_ATOMS, tmp_path / "a")
     free = found({"type": "topk", "k": 2}, TWO, TWO_ATOMS, tmp_path / "b")
     assert frozen < free - 0.05
+
+
+def test_a_dimension_that_is_far_off_in_every_vector_does_not_hide_the_atoms(tmp_path):
+    # Networks have such dimensions, and they have killed trainings of others.
+    values = TWO.rows(np.arange(2000)).copy()
+    values[:, 3] += 1000.0
+    far = ArraySource(values)
+    section = {"type": "topk", "k": 2}
+    assert found(section, far, TWO_ATOMS, tmp_path / "centred") > 0.97
+    raw = {**section, "centre": False}
+    assert found(raw, far, TWO_ATOMS, tmp_path / "raw") < 0.9

@@ -1,4 +1,4 @@
-"""Online dictionary learning: atoms by alternating sparse codes and least squares."""
+"""Online dictionary learning: atoms by turns of sparse activations and least squares."""
 
 import warnings
 
@@ -24,10 +24,10 @@ class MiniBatchDictionaryLearning(Dictionary):
         D = argmin_{D, a} E ½ ‖v - a D‖² + l1_weight · Σ_i |a_i|,  ‖D_i‖ ≤ 1
         z = orthogonal matching pursuit of v on D with k picks        v̂ = z D
 
-    The dictionary learning of the time before sparse autoencoders: no encoder, so codes are near
-    the best for their atoms. It is fitted with one rule (lasso) and encodes with another (pursuit,
-    scikit-learn's own default), because the lasso shrinks and takes long. Activations have either
-    sign. The penalty's weight is half of what it is beside an error without the ½.
+    The dictionary learning of the time before sparse autoencoders: no encoder, so activations are
+    near the best for their atoms. It is fitted with one rule (lasso) and encodes with another
+    (pursuit, scikit-learn's own default), because the lasso shrinks and takes long. Activations
+    have either sign. The penalty's weight is half of what it is beside an error without the ½.
     """
 
     class Params(DictionaryParams):
@@ -92,7 +92,7 @@ class MiniBatchDictionaryLearning(Dictionary):
             random_state=int(rng.integers(1 << 31)),
         )
         with warnings.catch_warnings():
-            # The codes of one batch need not be exact for the atoms to improve.
+            # The activations of one batch need not be exact for the atoms to improve.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(vectors)
         self.rows.copy_(torch.from_numpy(unit_rows_or_random(model.components_, rng)))

@@ -90,7 +90,7 @@ class TemporalDictionary(ByThreshold):
         return Objective(terms, fired, self.running.notes)
 
     def claims(self) -> Mapping[str, frozenset[str]]:
-        """The contrast sees codes, hence no decoder; ``aux`` is formed while features are dead."""
+        """The contrast sees activations, hence no decoder; ``aux`` is formed while features are dead."""
         every = ENCODER | DECODER | BIAS
         terms = {"mse_slow": every, "mse": every}
         terms |= {"contrast": ENCODER | BIAS} if self.params.contrast_weight > 0 else {}
@@ -100,11 +100,11 @@ class TemporalDictionary(ByThreshold):
 def contrast(
     now: Float[Tensor, "n d"], after: Float[Tensor, "n d"], temperature: float
 ) -> Float[Tensor, ""]:
-    """How badly codes find their neighbours among those of others, in nats, both ways.
+    """How badly activations find their neighbours among those of others, in nats, both ways.
 
     InfoNCE over cosines (van den Oord et al. 2018, eq. 4; symmetric as Radford et al. 2021).
-    Between 0 and about ``2 / temperature + log n``; ``log n`` where codes say nothing. Codes of
-    zeros have cosine 0 with all.
+    Between 0 and about ``2 / temperature + log n``; ``log n`` where activations say nothing.
+    Where none is on, the cosine with all is 0.
     """
     cosines = functional.normalize(now, dim=1) @ functional.normalize(after, dim=1).T
     scores = cosines / temperature

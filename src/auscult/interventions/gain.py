@@ -54,8 +54,9 @@ class Gain(Edit):
         params = self.params
         chosen = list(params.channels)
         width = values.shape[-1]
-        if max(chosen) >= width or min(chosen) < 0:
-            raise ConfigError(f"channel {max(chosen)} is not among the tap's {width}")
+        missing = [c for c in chosen if not 0 <= c < width]
+        if missing:
+            raise ConfigError(f"channel {missing[0]} is not among the tap's {width}")
         left = 1 + params.strength * (params.gain - 1)
         changed = values.clone()
         if not params.around:

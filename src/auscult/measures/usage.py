@@ -62,7 +62,7 @@ def measure_usage(
     """Count the use of every atom; add the answers of several chunks (METHODS A-12).
 
     Args:
-        acts: Activations; their absolute values count, so signed codes are fine.
+        acts: Activations; their absolute values count, so either sign is fine.
         atoms: What each feature adds with an activation of 1, lengths included.
         x: The vectors that were encoded.
         strong_share: An atom is highly active where ‖z d‖ is at least this share of ‖x‖.
