@@ -109,7 +109,7 @@ class Dictionary(nn.Module, ABC):
     Params: ClassVar[type[DictionaryParams]] = DictionaryParams
     trainable: ClassVar[bool] = True
     reads: ClassVar[Reads] = "vectors"
-    priced: ClassVar[bool] = False
+    priced: bool = False
     unit_atoms: ClassVar[bool] = True
     rotates: ClassVar[bool] = False
     stacked: "ClassVar[type[StackedGradients] | None]" = None

@@ -76,7 +76,7 @@ class CrosscoderDictionary(Dictionary):
                 f"a crosscoder needs two parts or more that make up width {d_in}, "
                 f"not {list(self.widths)}"
             )
-        self.priced = params.rule == "relu"  # type: ignore[misc]  # by settings, not by type
+        self.priced = params.rule == "relu"
         self.preprocess = Preprocessing(d_in, self.widths)
         self.encoder = nn.Parameter(torch.zeros(self.n_features, d_in))
         self.encoder_bias = nn.Parameter(torch.zeros(self.n_features))

@@ -65,7 +65,7 @@ class RmsNormDictionary(Dictionary):
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
-        self.priced = params.l1_on != "topk"  # type: ignore[misc]  # by settings, not by type
+        self.priced = params.l1_on != "topk"
         self.linear = LinearCoder(d_in, self.n_features)
 
     @torch.no_grad()

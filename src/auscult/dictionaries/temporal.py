@@ -90,7 +90,7 @@ class TemporalDictionary(ByThreshold):
         return Objective(terms, fired, self.running.notes)
 
     def claims(self) -> Mapping[str, frozenset[str]]:
-        """The contrast sees activations, hence no decoder; ``aux`` is formed while features are dead."""
+        """The contrast sees no decoder; ``aux`` is formed while features are dead."""
         every = ENCODER | DECODER | BIAS
         terms = {"mse_slow": every, "mse": every}
         terms |= {"contrast": ENCODER | BIAS} if self.params.contrast_weight > 0 else {}

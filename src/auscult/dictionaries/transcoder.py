@@ -73,7 +73,7 @@ class TranscoderDictionary(Dictionary):
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
-        self.priced = params.rule == "relu"  # type: ignore[misc]  # by settings, not by type
+        self.priced = params.rule == "relu"
         self.d_out = params.d_out or d_in
         self.target = Preprocessing(self.d_out)
         self.encoder = nn.Parameter(torch.zeros(self.n_features, d_in))
