@@ -20,7 +20,7 @@ from auscult.analyses.parts.reading import sample_moves
 from auscult.analyses.stability import Stability, StabilityParams
 from auscult.analyses.transitions import TransitionParams, TransitionsOfDirections
 from auscult.analyses.usage import UsageOfArchetypes, UsageParams
-from auscult.blocks import Clip, Gallery
+from auscult.blocks import Clip, Gallery, Heatmap
 from auscult.core.timebase import TimeBase
 from auscult.dictionaries.kmeans import KMeansDictionary
 from auscult.measures.matching import matched_cosine, random_directions
@@ -242,6 +242,18 @@ def test_usage_is_the_planted_one(study):
 def test_few_planted_archetypes_of_many_hold(study):
     result = asked(study("planted"), UsageOfArchetypes, UsageParams())
     assert judged(result, "P1-07").verdict == "holds"
+
+
+def test_likeness_of_archetypes_is_drawn_beside_that_of_random_vectors(study):
+    result = asked(study("planted"), UsageOfArchetypes, UsageParams())
+    own, random = (block for block in result.blocks if isinstance(block, Heatmap))
+    assert "(control)" in random.title
+    assert own.values.shape == random.values.shape
+    np.testing.assert_allclose(np.diag(random.values), 1.0)
+    off = ~np.eye(len(own.values), dtype=bool)
+    mean = number(result, "mean cosine between").value
+    assert own.values[off].mean() == pytest.approx(mean, abs=1e-6)
+    assert not np.allclose(own.values, random.values)
 
 
 def test_noise_uses_too_many_archetypes(study):

@@ -8,6 +8,7 @@ import pytest
 
 from auscult.analyses import code_levels, codes, collapse, onsets, representations, responses, reuse
 from auscult.analyses.base import ANALYSES, BASE, NOISE, RANDOM, ClipSound
+from auscult.analyses.parts.answering import DRAWN, OWN, Gathered
 from auscult.core.errors import NothingToMeasureError
 from auscult.measures.collapse import Collapses, Signal
 from auscult.measures.statistics import auc, bootstrap_interval, resampled_auc
@@ -80,6 +81,60 @@ def test_frames_behind_the_last_hop_have_no_label():
     found = codes._of_frames(np.array([1.0, 2.0, 3.0]), 5)
     np.testing.assert_array_equal(found, [1, 2, 3, np.nan, np.nan])
     np.testing.assert_array_equal(codes._of_frames(np.arange(5.0), 3), [0, 1, 2])
+
+
+def read_codes(n_codes, n_recordings=2, n=400):
+    """Codes that decide the spectrum of their frames, and others that do not."""
+    rng = np.random.default_rng(0)
+    own, drawn = rng.integers(0, n_codes, (2, 1, n))
+    tilt = np.linspace(-10, 10, 12)
+    spectra = -40 + own[0][:, None] * tilt + rng.standard_normal((n, 12))
+    recordings = np.repeat(np.arange(n_recordings).astype(str), n // n_recordings)
+    reads = {}
+    for name, held in ((OWN, own), (DRAWN, drawn)):
+        reads[name] = SimpleNamespace(
+            n_levels=1, codes=held, spectra=spectra, recordings=recordings, centres_hz=np.arange(12.0),
+            of_notes=np.arange(8).reshape(4, 1, 2), notes=SimpleNamespace(waves=np.zeros((4, 9))),
+            note_labels=lambda: {"pitch class": np.repeat([0, 1, 0, 1], 2)},
+            labels=dict.fromkeys(codes._CONCEPTS, own[0] % 2),
+        )  # fmt: skip
+    return reads
+
+
+def test_spectra_of_codes_are_read_against_codes_of_other_recordings_and_weights():
+    found = Gathered()
+    unchecked(codes._spectra)(read_codes(4), 0, found)
+    explained, flatness = found.measurements
+    assert explained.value > 0.9
+    assert max(explained.controls.values()) < 0.1
+    assert set(flatness.controls) == {"codes of another recording", DRAWN}
+    alone = Gathered()
+    unchecked(codes._spectra)(read_codes(4, n_recordings=1), 0, alone)
+    assert np.isnan(alone.measurements[0].controls["codes of another recording"])
+
+
+def test_a_quantiser_that_gives_one_code_has_no_spectra_and_ends_no_run(tmp_path, monkeypatch):
+    reads = read_codes(1)
+    monkeypatch.setattr(codes, "code_readers", lambda context: dict(zip(reads, reads, strict=True)))
+    monkeypatch.setattr(codes, "_Read", lambda context, params, name: reads[name])
+    monkeypatch.setattr(codes, "_spectra", unchecked(codes._spectra))
+    monkeypatch.setattr(codes, "_usage", lambda *told: None)
+    monkeypatch.setattr(codes, "_information", lambda *told: None)
+    _, params = ANALYSES.parse({"type": "codes"}, "test")
+    found = codes.Codes().run(Clips(tmp_path, None), params)
+    ((tap, what, why),) = found.facts["missing"]
+    assert (tap, what) == ("level 1", "spectra of codes")
+    assert "two codes" in why
+
+
+@pytest.mark.parametrize("n_recordings", [1, 4])
+def test_what_codes_tell_of_one_recording_cannot_be_tested(n_recordings):
+    found = Gathered()
+    unchecked(codes._information)(read_codes(4, n_recordings), 0, 0, found)
+    told = {one.measurement.name: one for one in found.judgements}
+    verdict = told["information on loudness"].verdict
+    assert (verdict == "cannot be tested here") == (n_recordings == 1)
+    assert told["information on pitch class"].verdict != "cannot be tested here"
 
 
 def test_random_weights_are_read_on_the_recordings_that_the_own_ones_are(tmp_path):

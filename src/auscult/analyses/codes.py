@@ -24,6 +24,7 @@ from auscult.analyses.parts.answering import (
     OWN,
     Gathered,
     in_turn,
+    missing_blocks,
     page,
     untested,
     verdict_of,
@@ -34,6 +35,7 @@ from auscult.blocks import Axis, Block, ClipGrid, Curve, Heatmap, Series
 from auscult.concepts.base import CONCEPTS, bin_edges
 from auscult.core.audio import Audio
 from auscult.core.config import Config
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.code_hearing import (
     CodeReader,
@@ -51,6 +53,7 @@ from auscult.measures.codes import (
 )
 
 _SHUFFLED, _NOISE = "labels of another recording", "white noise"
+_OTHERS = "codes of another recording"
 _CONCEPTS = ("loudness", "centroid")
 _CODE_S = 0.5
 _N_SHUFFLES = 5
@@ -98,29 +101,32 @@ class Codes(Analysis):
         for level in in_turn(context, range(levels)):
             _usage(read, level, found)
             _information(read, level, context.seed, found)
-        spectra, centres_hz = read[OWN].spectra, read[OWN].centres_hz
-        told = code_spectra(read[OWN].codes[0], spectra)
-        found.arrays |= {
-            "spectra/means": told.means[:64],
-            "spectra/codes": told.codes[:64],
-            "centres_hz": centres_hz,
-        }
-        sounds = _sounds_of_codes(readers[OWN], told, params.n_shown, centres_hz)
-        found.blocks.append(
-            ClipGrid(
-                "What single codes sound like",
-                tuple(one.clip() for one in sounds),
-                "One entry of the first level held for half a second and decoded by itself.",
+        sounds: tuple[MadeSound, ...] = ()
+        try:
+            told = _spectra(read, context.seed, found)
+        except NOTHING_TO_MEASURE as error:
+            found.missing.append((at_level(0), "spectra of codes", str(error)))
+        else:
+            sounds = _sounds_of_codes(readers[OWN], told, params.n_shown, read[OWN].centres_hz)
+            found.blocks.append(
+                ClipGrid(
+                    "What single codes sound like",
+                    tuple(one.clip() for one in sounds),
+                    "One entry of the first level held for half a second and decoded by itself.",
+                )
             )
-        )
-        return replace(found.result({"levels": levels}), sounds=sounds)
+        facts = {"levels": levels, "missing": found.missing}
+        return replace(found.result(facts), sounds=sounds)
 
     def view(self, result: Result) -> list[Block]:
         """Findings, usage, spectra, information by level, sounds of codes."""
         if not result.facts["levels"]:
             return page(result, _READING, [])
-        pictures = (_usage_picture(result), _spectra_picture(result), _information_picture(result))
-        return page(result, _READING, [*pictures, *result.blocks])
+        pictures: list[Block] = [_usage_picture(result)]
+        if "spectra/means" in result.arrays:
+            pictures.append(_spectra_picture(result))
+        pictures.append(_information_picture(result))
+        return page(result, _READING, [*pictures, *missing_blocks(result), *result.blocks])
 
 
 _READING = (
@@ -128,7 +134,10 @@ _READING = (
     "before left over. Information is the adjusted mutual information of a level's codes with a "
     "label: 0 is chance, 1 says the same. Its control gives every recording the labels of another, "
     "since neighbouring frames are no independent witnesses. Pitch class, octave and timbre are "
-    "those of notes made for it; loudness and centroid are binned over the recordings."
+    "those of notes made for it; loudness and centroid are binned over the recordings.\n\n"
+    "Frames of one code have a mean spectrum. How much of all spectra these means explain, and how "
+    "flat they are, says whether a code stands for a tone or for a texture; codes of another "
+    "recording, put to the same frames, say what chance gives."
 )
 
 
@@ -208,6 +217,37 @@ def _usage(read: dict[str, _Read], level: int, found: Gathered) -> None:
         found.measurements.append(Measurement(label, value, unit, numbers, tap=at_level(level)))
 
 
+def _spectra(read: dict[str, _Read], seed: int, found: Gathered) -> CodeSpectra:
+    """Mean spectra of the first level's codes: what they explain, and how flat they are (B-9.2).
+
+    Raises:
+        NothingToMeasureError: Fewer than two codes have enough frames.
+    """
+    own, drawn = read[OWN], read[DRAWN]
+    told = code_spectra(own.codes[0], own.spectra)
+    rng = named_rng(seed, "codes", "spectra")
+    others: dict[str, CodeSpectra | None] = {}
+    for name, codes in ((_OTHERS, None), (DRAWN, drawn.codes[0])):
+        try:
+            if codes is None:
+                codes = shuffled_by_recording(own.codes[0], own.recordings, rng)
+            others[name] = code_spectra(codes, own.spectra)
+        except NothingToMeasureError:
+            others[name] = None
+    for words, of in (
+        ("share of the spectra's variance between codes", lambda one: one.explained),
+        ("median flatness of the codes' mean spectra", lambda one: float(np.median(one.flatness))),
+    ):
+        nulls = {k: of(one) if one else float("nan") for k, one in others.items()}
+        found.measurements.append(Measurement(words, of(told), "", nulls, tap=at_level(0)))
+    found.arrays |= {
+        "spectra/means": told.means[:64],
+        "spectra/codes": told.codes[:64],
+        "centres_hz": own.centres_hz,
+    }
+    return told
+
+
 def _information(read: dict[str, _Read], level: int, seed: int, found: Gathered) -> None:
     """What a level's codes tell of notes and of recorded sound."""
     own, drawn = read[OWN], read[DRAWN]
@@ -230,8 +270,10 @@ def _information(read: dict[str, _Read], level: int, seed: int, found: Gathered)
         )
     for label, codes, random_codes, values, recordings in sides:
         rng = named_rng(seed, "codes", "shuffled", level, label)
-        shuffles = [shuffled_by_recording(values, recordings, rng) for _ in range(_N_SHUFFLES)]
-        null = float(np.mean([information(codes, one) for one in shuffles]))
+        null = float("nan")
+        if len(np.unique(recordings)) > 1:
+            shuffles = [shuffled_by_recording(values, recordings, rng) for _ in range(_N_SHUFFLES)]
+            null = float(np.mean([information(codes, one) for one in shuffles]))
         controls = {_SHUFFLED: null, DRAWN: information(random_codes, values)}
         one = Measurement(
             f"information on {label}", information(codes, values), "", controls, tap=at_level(level)
@@ -240,15 +282,15 @@ def _information(read: dict[str, _Read], level: int, seed: int, found: Gathered)
             found.measurements.append(one)
             continue
         verdict = verdict_of(one.value, list(controls.values()), "more", 0.02)
-        found.add(
-            Judgement(
-                f"The first level's codes tell {label}: {one.value:.2f} of 1.",
-                one,
-                verdict,
-                "Adjusted mutual information; it holds when it exceeds labels of another "
-                "recording and random weights by 0.02.",
-            )
+        sentence = f"The first level's codes tell {label}: {one.value:.2f} of 1."
+        rule = (
+            "Adjusted mutual information; it holds when it exceeds labels of another recording "
+            "and random weights by 0.02."
         )
+        if verdict == "cannot be tested here":
+            sentence = f"Whether the first level's codes tell {label} cannot be told."
+            rule = "It takes two recordings, and labels that differ."
+        found.add(Judgement(sentence, one, verdict, rule))
 
 
 def _sounds_of_codes(

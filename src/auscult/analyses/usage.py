@@ -42,6 +42,7 @@ from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.measures.concentration import Encoded, encoded, resampled_n90
+from auscult.measures.fragment_alignment import random_like
 from auscult.measures.matching import cosine_matrix
 from auscult.measures.null_dictionaries import SUBSPACE, atoms_of, unlearned
 from auscult.measures.usage import (
@@ -126,6 +127,7 @@ class UsageOfArchetypes(Analysis):
         "Do a few archetypes carry most of the movement, and are they unlike one another?"
     )
     source: ClassVar[str] = "METHODS A-12 (Cosme-Clifford, Post 1, §1.5, Fig. 5 and 6)"
+    version: ClassVar[int] = 2
 
     @classmethod
     def controls(cls, params: UsageParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -196,7 +198,8 @@ def _look(
     where = f"{tap}, lag {lag}"
     found.judgements += [_few(params, where, seen, numbers), _unlike(params, where, likeness[0])]
     found.measurements += [*numbers, *likeness]
-    found.blocks += [*_curves(where, seen), *_pictures(params, where, seen)]
+    beside = random_like(train.values, params.n_compared, rng)[0]
+    found.blocks += [*_curves(where, seen), *_pictures(params, where, seen, beside)]
 
 
 def _see(params: UsageParams, dictionary: Dictionary, values: np.ndarray) -> _Seen:
@@ -340,22 +343,33 @@ def _curves(where: str, seen: Mapping[str, _Seen]) -> list[Block]:
     return shown
 
 
-def _pictures(params: UsageParams, where: str, seen: Mapping[str, _Seen]) -> list[Block]:
-    """The matrix of cosines, and the two archetypes that are least alike."""
+def _pictures(
+    params: UsageParams,
+    where: str,
+    seen: Mapping[str, _Seen],
+    beside: Float[np.ndarray, "n d"],
+) -> list[Block]:
+    """The matrix of cosines, that of random vectors, and the two archetypes least alike."""
     own = seen[OWN]
     order, atoms = own.order(params.n_compared), own.leading(params.n_compared)
     ranks = np.arange(1, len(atoms) + 1)
+    random = beside[: len(atoms)]
+    told = (
+        ("the most used archetypes (P1, Fig. 5b)", atoms, "archetype, by rank of usage"),
+        ("as many random vectors of the same covariance (control)", random, "random vector"),
+    )
     shown: list[Block] = [
         Heatmap(
-            f"{where}: cosines between the most used archetypes (P1, Fig. 5b)",
-            cosine_matrix(atoms, atoms),
+            f"{where}: cosines between {what}",
+            cosine_matrix(rows, rows),
             ranks,
             ranks,
-            Axis("archetype, by rank of usage"),
-            Axis("archetype, by rank of usage"),
+            Axis(axis),
+            Axis(axis),
             Axis("cosine"),
             "diverging",
         )
+        for what, rows, axis in told
     ]
     pair = least_alike(atoms, own.dictionary.signed) if len(atoms) > 1 else ()
     shown.extend(
