@@ -65,6 +65,15 @@ def test_a_folder_without_a_usable_sound_is_an_error(tmp_path: Path):
         run(spec_of(sounds), tmp_path / "r")
 
 
+def test_a_folder_of_silence_is_an_error_that_says_so(tmp_path: Path):
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for i, seconds in enumerate((1, 2)):
+        soundfile.write(sounds / f"{i}.wav", np.zeros(seconds * RATE), RATE, subtype="PCM_24")
+    with pytest.raises(AudioError, match=r"every clip is silent \(below -60 dB"):
+        run(spec_of(sounds), tmp_path / "r")
+
+
 def test_a_missing_folder_is_a_sentence(tmp_path: Path):
     with pytest.raises(UserError, match="nowhere"):
         run(spec_of(tmp_path / "nowhere"), tmp_path / "r")

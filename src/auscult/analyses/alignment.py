@@ -257,7 +257,8 @@ def _judged(context: Context, params: AlignmentParams, study: _Study) -> Judgeme
         f"{noise.mean('all'):.2f} for noise (chance {floors[1]:.2f}).",
         Measurement(
             "alignment of real sounds − of noise"
-            + (", of what chance leaves" if sound else ", cosine"),
+            + (", of what chance leaves" if sound else ", cosine")
+            + " (interval: over seeds and archetypes)",
             value,
             "",
             controls,

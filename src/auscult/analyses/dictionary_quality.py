@@ -43,6 +43,7 @@ from auscult.measures.null_dictionaries import SHAPED
 from auscult.measures.quality import Quality, interval_of
 
 _AUDIOSAE = "> 50 % (AudioSAE, arXiv 2602.05027)"
+_ENDS = " (interval: least and largest)"
 
 
 class DictionaryQualityParams(ResampledParams):
@@ -143,7 +144,7 @@ def _found_again(tap: str, one: Measured, found: Sequence[Measured]) -> Measurem
         if role in FROZEN and all(it.agreement for it, _ in parts):
             controls[AT_L0.format(role)] = sum(weight * it.found_again for it, weight in parts)
     ends = (min(one.agreement), max(one.agreement))
-    name = f"{one.entry.name}: share of features found again under another seed"
+    name = f"{one.entry.name}: share of features found again under another seed{_ENDS}"
     return Measurement(name, one.found_again, "", controls, ends, _AUDIOSAE, tap)
 
 
@@ -207,7 +208,7 @@ def _stable(
 ) -> Judgement:
     """AS-01: are most features found again, and more than chance finds?"""
     pairs = [one for one in learned if one.agreement]
-    name = "share of features found again under another seed, mean over learned dictionaries"
+    name = f"share of features found again under another seed, mean over dictionaries{_ENDS}"
     if not pairs:
         sentence = f"{tap}: whether seeds agree cannot be told."
         why = "one seed was fitted, or no feature is on; give two or more in train.seeds."

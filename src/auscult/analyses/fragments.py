@@ -165,13 +165,14 @@ _UNITS = {
     "curvature": "AUC",
     "crest factor": "AUC",
     "energy change": "AUC",
-    "level": "dB re corpus peak",
+    "peak": "dB re corpus peak",
 }
 _NOTE = (
     "Usage is the share of frames at which the feature is on. The four AUC columns compare the "
     "shape of its strongest "
-    "fragments with random ones: 0.5 is no preference, near 1 higher, near 0 lower. Clips play at "
-    "equal loudness."
+    "fragments with random ones: 0.5 is no preference, near 1 higher, near 0 lower. Peak is the "
+    "height of their spectrum re the corpus', both brought to one power. Clips play at equal "
+    "loudness."
 )
 
 
@@ -218,7 +219,7 @@ def _card(
     null = heard.bench.compare(heard.bench.matched(many, rng))
     areas = compared.areas
     deviation = _deviation(heard, feature, rng)
-    spectrum, level_db = fragment_spectrum(heard.places, many, heard.corpus)
+    spectrum, peak_db = fragment_spectrum(heard.places, many, heard.corpus)
     random = rng.permutation(heard.random_rows)[: params.n_fragments]
     blocks: list[Block] = [
         _bars(deviation),
@@ -238,7 +239,7 @@ def _card(
         "curvature": areas["curvature"],
         "crest factor": areas["crest_factor"],
         "energy change": areas["energy_change_db"],
-        "level": level_db,
+        "peak": peak_db,
     }
     return GalleryItem(f"{feature}", measures, tuple(blocks)), compared, null
 

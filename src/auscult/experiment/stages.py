@@ -90,8 +90,16 @@ def record(listening: Listening, condition: Condition, folder: Path, progress: P
                 for tap, wanted in zip(taps, missing, strict=True):
                     _add(writers[tap], batch, set(wanted), heard[tap].values, times[tap], spec)
             tick(len(seen))
-        for writer in writers.values():
+        for tap, writer in writers.items():
+            if not any(clip.n_vectors for clip in writer.clips):
+                raise AudioError(_nothing_kept(tap, condition, spec))
             writer.finish()
+
+
+def _nothing_kept(tap: str, condition: Condition, spec: Spec) -> str:
+    level = spec.record.silence_db
+    silent = "" if level is None else f" silent (below {level:g} dB, record.silence_db) or"
+    return f"no frame of {tap} can be kept of {condition}: every clip is{silent} too short"
 
 
 def _widths(listening: Listening, condition: Condition, taps: list[str]) -> dict[str, int]:

@@ -120,7 +120,7 @@ def fragment_clips(
 def fragment_spectrum(places: Places, rows: Rows, corpus: Corpus) -> tuple[Curve, float]:
     """Spectrum around the strongest fragments over the corpus'.
 
-    And its peak in dB re that one's.
+    And the height of its peak in dB re that one's, both of power 1: no level, but how concentrated.
     """
     hz, power = corpus.frequencies_hz, corpus.power
     if len(rows):
@@ -174,12 +174,13 @@ MOVEMENT_UNITS = {
     "rank": "by usage",
     "cosine": "of the closest generators",
     "likeness": "correlation, aligned by trough",
-    "level": "dB re corpus peak",
+    "peak": "dB re corpus peak",
 }
 MOVEMENT_NOTE = (
     "Usage is the share of generators with the archetype on top. Cosine is that of the closest "
-    "generators that share no samples. Clips play at equal loudness; the marked part is what both "
-    "ends of the generator heard."
+    "generators that share no samples. Peak is the height of the fragments' spectrum re the "
+    "corpus', both brought to one power. Clips play at equal loudness; the marked part is what "
+    "both ends of the generator heard."
 )
 
 
@@ -213,12 +214,12 @@ class MovementCards:
     ) -> GalleryItem:
         """One card: direction, aligned fragments, clips, spectrum, and what follows."""
         channels = tuple(str(channel) for channel in range(len(direction)))
-        spectrum, level_db = fragment_spectrum(self.places, closest, self.corpus)
+        spectrum, peak_db = fragment_spectrum(self.places, closest, self.corpus)
         own, others = self.places.whole(closest), self.places.whole(self.random)
         shapes: Block = Missing("Aligned fragments", "they reach beyond the ends of their clips")
         if len(own) and len(others) and own.shape[1] > 2:
             shapes = aligned_fragments(own, others, self.places.time.sample_rate)
-        more = {"likeness": fragment_likeness(own).by_trough, "level": level_db}
+        more = {"likeness": fragment_likeness(own).by_trough, "peak": peak_db}
         blocks = (
             Bars("Direction", channels, direction, Axis("channel"), Axis("weight")),
             shapes,
