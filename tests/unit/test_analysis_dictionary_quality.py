@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from auscult.analyses.dictionary_quality import DictionaryQuality, DictionaryQualityParams
@@ -10,7 +11,7 @@ from auscult.analyses.parts.dictionaries.standing import Asked, measure_entries
 from auscult.dictionaries.random import RandomDictionary
 from auscult.experiment.run import Run, run
 from tests.e2e.conftest import tiny_spec
-from tests.known_dictionaries import EYE, Told, frozen, rotated, stretches, topk
+from tests.known_dictionaries import EYE, D, Told, frozen, rotated, stretches, topk
 
 
 def answer(tmp_path, entries, **params):
@@ -59,6 +60,20 @@ def test_different_seeds_that_agree_by_chance_only_do_not_hold(tmp_path):
     stable = next(one for one in result.judgements if one.claim == "AS-01")
     assert stable.measurement.value < 0.5
     assert stable.verdict == "does not hold"
+
+
+def test_every_interval_holds_its_value(tmp_path):
+    # Each recording has directions of its own: leaving one out lets their features die.
+    clips = [(EYE[np.repeat([n // 2 % D, 0], 20)] * 1.5, {}) for n in range(2 * D)]
+    context = Told(tmp_path, {"true": [topk(EYE)], **frozen()}, clips)
+    parsed = DictionaryQualityParams(conditions=(), n_resamples=200)
+    told = DictionaryQuality().run(context, parsed).measurements
+    shown = {one.name.partition(": ")[2]: one for one in told if one.interval is not None}
+    assert len(shown) > 5
+    for name, one in shown.items():
+        low, high = one.interval
+        assert low - 1e-9 <= one.value <= high + 1e-9, name
+    assert "share of dead features" not in shown
 
 
 def test_dwell_time_is_that_of_the_planted_stretches(tmp_path):

@@ -1,6 +1,6 @@
 """One dictionary on one sample of clips: every figure, each with its resamplings of recordings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,6 +11,10 @@ from auscult.dictionaries.metrics import DictionaryMetrics, metrics_of
 from auscult.dictionaries.sums import Sums
 from auscult.measures.dwell import Runs
 from auscult.measures.statistics import recording_draws
+
+WITHOUT_INTERVAL = frozenset({"dead_fraction"})
+"""Figures that a bootstrap has no interval of: recordings left out of a draw let further features
+die and none come alive, so every draw lies at or above the value itself."""
 
 _BATCH_ACTS = 1 << 22
 """Activations held at once: 16 MiB."""
@@ -98,7 +102,7 @@ class Quality:
 
     def interval(self, name: str, level: float = 0.95) -> tuple[float, float] | None:
         """Percentile interval of a figure over draws of the recordings; None where undefined."""
-        return interval_of(self.resampled[name], level)
+        return None if name in WITHOUT_INTERVAL else interval_of(self.resampled[name], level)
 
 
 def interval_of(
@@ -141,12 +145,15 @@ def measure_quality(
     for name, frames in zip(("dwell_s", "dwell_shuffled_s"), runs.dwell(draws), strict=True):
         resampled[name] = frames * seconds
     resampled["l0_per_second"] = resampled["l0"] * sample.frame_rate
+    metrics = metrics_of(sums, dictionary)
+    # The sample's own frame rate, as for the interval: a dictionary need not know of time.
+    metrics = replace(metrics, l0_per_second=metrics.l0 * sample.frame_rate)
     dwell, shuffled = (float(frames[0]) * seconds for frames in runs.dwell())
     low, high = np.full((2, sums.mean.size), np.nan)
     if len(draws):
         low, high = np.quantile(sums.explained_variance(draws), [0.025, 0.975], axis=0)
     return Quality(
-        metrics_of(sums, dictionary),
+        metrics,
         resampled,
         dwell,
         shuffled,

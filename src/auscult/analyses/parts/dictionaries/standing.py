@@ -13,7 +13,13 @@ from auscult.analyses.parts.answering import NOTHING_TO_MEASURE
 from auscult.analyses.parts.dictionaries.lineup import LEARNED, Entry, beside, frames_at
 from auscult.core.rng import named_rng
 from auscult.measures.null_dictionaries import atoms_of
-from auscult.measures.quality import Frames, Quality, interval_of, measure_quality
+from auscult.measures.quality import (
+    WITHOUT_INTERVAL,
+    Frames,
+    Quality,
+    interval_of,
+    measure_quality,
+)
 from auscult.measures.recovery import chance_found_again, found_again
 from auscult.measures.scorecards import Scorecard, core_scorecard
 
@@ -75,8 +81,8 @@ class Measured:
         return np.asarray(np.mean([one.resampled[name] for one in self.qualities], axis=0))
 
     def interval(self, name: str) -> tuple[float, float] | None:
-        """95 % interval over recordings."""
-        return interval_of(self.resampled(name))
+        """95 % interval over recordings; None where there is none."""
+        return None if name in WITHOUT_INTERVAL else interval_of(self.resampled(name))
 
     def used_atoms(self, seed: int = 0) -> Float[np.ndarray, "m d"]:
         """Directions of one seed that are ever on in the sample."""
