@@ -18,7 +18,10 @@ from auscult.dictionaries.base import (
 )
 from auscult.dictionaries.linear import row_norms, squared_error
 from auscult.dictionaries.sampling import centroids, sampled
-from auscult.dictionaries.selection import keep_top
+from auscult.dictionaries.selection import (
+    expect_k,
+    keep_top,
+)
 from auscult.store.source import VectorSource
 
 
@@ -58,8 +61,7 @@ class ArchetypalDictionary(Dictionary):
 
         @model_validator(mode="after")
         def _fits(self) -> "ArchetypalDictionary.Params":
-            if self.k > self.n_features:
-                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
+            expect_k(self.k, self.n_features)
             return self
 
     unit_atoms = False

@@ -9,7 +9,11 @@ from torch import Tensor
 
 from auscult.dictionaries.base import Dictionary, DictionaryParams, SaeLensForm
 from auscult.dictionaries.linear import LinearCoder, row_norms
-from auscult.dictionaries.selection import RunningThreshold, auxiliary_term
+from auscult.dictionaries.selection import (
+    RunningThreshold,
+    auxiliary_term,
+    expect_k,
+)
 
 
 class ThresholdParams(DictionaryParams):
@@ -24,8 +28,7 @@ class ThresholdParams(DictionaryParams):
 
     @model_validator(mode="after")
     def _keeps_no_more_than_there_are(self) -> "ThresholdParams":
-        if self.k > self.n_features:
-            raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
+        expect_k(self.k, self.n_features)
         return self
 
 

@@ -14,7 +14,11 @@ from auscult.core.errors import WidthError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary, DictionaryParams, Objective
 from auscult.dictionaries.linear import squared_error
 from auscult.dictionaries.preprocessing import Preprocessing
-from auscult.dictionaries.selection import RunningThreshold, auxiliary_loss
+from auscult.dictionaries.selection import (
+    RunningThreshold,
+    auxiliary_loss,
+    expect_k,
+)
 
 
 @DICTIONARIES.register("crosscoder")
@@ -62,8 +66,8 @@ class CrosscoderDictionary(Dictionary):
 
         @model_validator(mode="after")
         def _fits(self) -> "CrosscoderDictionary.Params":
-            if self.rule == "batch-topk" and self.k > self.n_features:
-                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
+            if self.rule == "batch-topk":
+                expect_k(self.k, self.n_features)
             return self
 
     params: Params

@@ -11,6 +11,7 @@ from torch import Tensor
 from auscult.dictionaries.base import DICTIONARIES, Dictionary, DictionaryParams
 from auscult.dictionaries.pursuit import omp
 from auscult.dictionaries.sampling import sampled
+from auscult.dictionaries.selection import expect_k
 from auscult.dictionaries.spectrum import unit_rows_or_random
 from auscult.store.source import VectorSource
 
@@ -46,8 +47,7 @@ class MiniBatchDictionaryLearning(Dictionary):
 
         @model_validator(mode="after")
         def _fits(self) -> "MiniBatchDictionaryLearning.Params":
-            if self.k > self.n_features:
-                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
+            expect_k(self.k, self.n_features)
             return self
 
     trainable = False

@@ -18,7 +18,10 @@ from auscult.dictionaries.linear import (
     row_norms,
     squared_error,
 )
-from auscult.dictionaries.selection import keep_top
+from auscult.dictionaries.selection import (
+    expect_k,
+    keep_top,
+)
 
 
 @DICTIONARIES.register("rms-norm")
@@ -57,8 +60,8 @@ class RmsNormDictionary(Dictionary):
 
         @model_validator(mode="after")
         def _fits(self) -> "RmsNormDictionary.Params":
-            if self.l1_on == "topk" and self.k > self.n_features:
-                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
+            if self.l1_on == "topk":
+                expect_k(self.k, self.n_features)
             return self
 
     params: Params

@@ -24,6 +24,16 @@ Atoms that are on together overlap: with rows of unit length they rebuild too mu
 after 40 steps of the workload q3 the FVU was 0.526, not 0.495."""
 
 
+def expect_k(k: int, n_features: int) -> None:
+    """Refuse to keep more features than there are; for the settings of types that select.
+
+    Raises:
+        ValueError: ``k`` is above ``n_features``.
+    """
+    if k > n_features:
+        raise ValueError(f"k = {k} is more than n_features = {n_features}")
+
+
 @dataclass(frozen=True)
 class SparseGradient:
     """What :func:`sparse_gradient` computed beside the gradient.

@@ -27,6 +27,7 @@ from auscult.dictionaries.linear import (
 from auscult.dictionaries.selection import (
     ENCODER_START,
     auxiliary_term,
+    expect_k,
     keep_top,
     sparse_gradient,
     top_acts,
@@ -66,8 +67,7 @@ class TopKDictionary(Dictionary):
 
         @model_validator(mode="after")
         def _fits(self) -> "TopKDictionary.Params":
-            if self.k > self.n_features:
-                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
+            expect_k(self.k, self.n_features)
             return self
 
     params: Params

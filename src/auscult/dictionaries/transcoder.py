@@ -19,7 +19,11 @@ from auscult.dictionaries.base import (
 )
 from auscult.dictionaries.linear import row_norms, squared_error
 from auscult.dictionaries.preprocessing import Preprocessing
-from auscult.dictionaries.selection import auxiliary_loss, keep_top
+from auscult.dictionaries.selection import (
+    auxiliary_loss,
+    expect_k,
+    keep_top,
+)
 from auscult.store.statistics import Statistics
 
 
@@ -65,8 +69,8 @@ class TranscoderDictionary(Dictionary):
 
         @model_validator(mode="after")
         def _fits(self) -> "TranscoderDictionary.Params":
-            if self.rule == "topk" and self.k > self.n_features:
-                raise ValueError(f"k = {self.k} is more than n_features = {self.n_features}")
+            if self.rule == "topk":
+                expect_k(self.k, self.n_features)
             return self
 
     params: Params
