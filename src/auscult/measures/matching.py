@@ -1,5 +1,6 @@
 """Two sets of directions: cosines, matching, and the level of chance (METHODS A-10)."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -109,6 +110,20 @@ def chance_cosine(
     return float(levels[0] + part * (levels[-1] - levels[0]))
 
 
+def drawing_like(
+    covariance: Float[np.ndarray, "d d"],
+) -> Callable[[int, np.random.Generator], Float[np.ndarray, "n d"]]:
+    """What draws Gaussian vectors of some data's covariance, so many at a time."""
+    eigenvalues, basis = np.linalg.eigh(covariance)
+    scale = np.sqrt(np.clip(eigenvalues, 0, None))
+
+    def draw(n: int, rng: np.random.Generator) -> Float[np.ndarray, "n d"]:
+        vectors: np.ndarray = (rng.standard_normal((n, len(scale))) * scale) @ basis.T
+        return vectors
+
+    return draw
+
+
 def shaped_chance_cosine(
     covariance: Float[np.ndarray, "d d"],
     n: int,
@@ -128,14 +143,9 @@ def shaped_chance_cosine(
         signed: Compare absolute cosines.
         repeats: Pairs of sets that are averaged over.
     """
-    eigenvalues, basis = np.linalg.eigh(covariance)
-    scale = np.sqrt(np.clip(eigenvalues, 0, None))
-
-    def drawn() -> np.ndarray:
-        vectors: np.ndarray = (rng.standard_normal((n, len(scale))) * scale) @ basis.T
-        return vectors
-
-    return float(np.mean([matched_cosine(drawn(), drawn(), signed) for _ in range(repeats)]))
+    draw = drawing_like(covariance)
+    pairs = ((draw(n, rng), draw(n, rng)) for _ in range(repeats))
+    return float(np.mean([matched_cosine(a, b, signed) for a, b in pairs]))
 
 
 def chance_corrected(value: float, chance: float) -> float:

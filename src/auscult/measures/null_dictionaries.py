@@ -10,6 +10,7 @@ from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.pca import PcaDictionary
 from auscult.dictionaries.random import RandomDictionary
 from auscult.measures.geometry import nearest_atom
+from auscult.measures.matching import drawing_like
 from auscult.measures.reuse import spherical_centres
 from auscult.store.source import ArraySource
 
@@ -108,9 +109,8 @@ def gaussian_centres(
         rng: Draws vectors and starting values.
         n_drawn: Vectors to learn from.
     """
-    values, axes = np.linalg.eigh(np.atleast_2d(np.cov(x.T.astype(np.float64))))
-    scaled = rng.standard_normal((n_drawn, len(values))) * np.sqrt(np.clip(values, 0, None))
-    drawn = scaled @ axes.T
+    covariance = np.atleast_2d(np.cov(x.T.astype(np.float64)))
+    drawn = drawing_like(covariance)(n_drawn, rng)
     centres = spherical_centres(drawn, n_features, rng, n_rounds=10)
     nearest = nearest_atom(drawn, centres)[0]
     counts = np.bincount(nearest[nearest >= 0], minlength=n_features)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from auscult.measures.geometry import unit_rows
-from auscult.measures.matching import cosine_matrix
+from auscult.measures.matching import cosine_matrix, drawing_like
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,9 @@ def chance_found_again(
     repeats: int = 3,
 ) -> float:
     """The share that two sets of random vectors of this covariance reach (METHODS A-10)."""
-    eigenvalues, basis = np.linalg.eigh(covariance)
-    scale = np.sqrt(np.clip(eigenvalues, 0, None))
-
-    def drawn(n: int) -> np.ndarray:
-        vectors: np.ndarray = (rng.standard_normal((n, len(scale))) * scale) @ basis.T
-        return vectors
-
-    shares = [found_again(drawn(n_a), drawn(n_b), threshold, signed) for _ in range(repeats)]
-    return float(np.mean(shares))
+    draw = drawing_like(covariance)
+    pairs = ((draw(n_a, rng), draw(n_b, rng)) for _ in range(repeats))
+    return float(np.mean([found_again(a, b, threshold, signed) for a, b in pairs]))
 
 
 @dataclass(frozen=True)
@@ -126,12 +120,10 @@ def plant(
         covariance: Of the data whose shape they take.
         rng: Draws everything.
     """
-    eigenvalues, basis = np.linalg.eigh(covariance)
-    scale = np.sqrt(np.clip(eigenvalues, 0, None))
-    atoms = unit_rows((rng.standard_normal((n_atoms, len(scale))) * scale) @ basis.T)
+    atoms = unit_rows(drawing_like(covariance)(n_atoms, rng))
     odds = 1.0 / (np.arange(n_atoms) + max(1.0, n_atoms / 10))
     odds = np.minimum(odds * (k / odds.sum()), 0.5)
-    values = np.empty((n, len(scale)), np.float32)
+    values = np.empty((n, len(covariance)), np.float32)
     for start in range(0, n, 4096):
         shape = (min(4096, n - start), n_atoms)
         on = rng.random(shape) < odds
