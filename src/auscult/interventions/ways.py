@@ -155,13 +155,18 @@ class Maker:
             known = np.isfinite(values)
             if known.sum() < 50:
                 raise NothingToMeasureError(f"only {int(known.sum())} frames have the concept")
+            low, high = np.quantile(values[known], [0.125, 0.875])
+            ends = binned(np.array([low, high]), one.edges[which], "").labels
+            if ends[0] == ends[1]:
+                raise NothingToMeasureError(
+                    f"three quarters of the frames have {one.names[which]} in one bin: its two "
+                    "ends cannot be told apart"
+                )
             target = binned(values, one.edges[which], "")
             settings = ProbeSettings(n_most=5_000, n_most_chosen_on=2_000)
             probe = fit_probe(self.acts, target, one.recordings, self.seed(), settings)
             if not isinstance(probe.readout, LinearReadout):
                 raise ConfigError("the published way reads with a linear probe")
-            low, high = np.quantile(values[known], [0.125, 0.875])
-            ends = binned(np.array([low, high]), one.edges[which], "").labels
             classes: dict[Sign, int] = {"less": int(ends[0]), "more": int(ends[1])}
             self._readouts[which] = (probe.readout.weights, classes)
         return self._readouts[which]
