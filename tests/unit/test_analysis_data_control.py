@@ -111,3 +111,26 @@ def test_both_pictures_of_figure_eight_are_drawn_for_both_sets_of_archetypes(tmp
     titles = [block.title for block in CLS().view(heard(tmp_path, {})) if hasattr(block, "x_axis")]
     assert sum("Fig. 8, text" in title for title in titles) == 2
     assert sum("Fig. 8, caption" in title for title in titles) == 2
+
+
+def test_an_input_that_rests_between_is_not_raised_above_the_real_sounds(tmp_path, monkeypatch):
+    """What moves is brought to the size of what moves, however much stands still between."""
+    from auscult.analyses import data_control
+
+    sizes = []
+
+    def measured(dictionary, values, *others):
+        sizes.append(float(np.sqrt(np.square(values).sum(1).mean())))
+        return found(dictionary, values, *others)
+
+    found = data_control.concentration
+    monkeypatch.setattr(data_control, "concentration", measured)
+
+    def resting(rng):
+        steps = np.zeros((300, WIDTH))
+        steps[::3, 0] = 0.5
+        return np.cumsum(steps, axis=0)
+
+    heard(tmp_path, {Condition(sounds="sine"): resting})
+    np.testing.assert_allclose([size for size in sizes if size != 0.5], 1.0, rtol=1e-3)
+    assert sizes.count(0.5) == 1

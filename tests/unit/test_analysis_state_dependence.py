@@ -83,6 +83,22 @@ def test_its_page_can_be_saved(result, tmp_path):
         check_shapes(block)
 
 
+class OneToTest(Planted):
+    """All recordings but one are on the training side."""
+
+    def store(self, tap, condition=BASE, split=None):
+        every = super().store(tap, condition)
+        return every.select(["recording-0"]) if split == "test" else every
+
+
+def test_one_test_recording_is_said_where_those_of_training_serve(tmp_path):
+    told = answer(OneToTest(tmp_path, MOVES)).judgements[0]
+    assert told.verdict != "cannot be tested here"
+    assert told.reason.startswith("The test side has one recording")
+    whole = answer(Planted(tmp_path / "whole", MOVES)).judgements[0]
+    assert "one recording" not in whole.reason
+
+
 def test_a_single_recording_cannot_be_tested(tmp_path):
     assert "two recordings" in untested(answer(Planted(tmp_path, MOVES, n_recordings=1)))
 

@@ -154,6 +154,7 @@ class _Heard:
 
 def _every(context: Context, params: DataControlParams, name: str, tap: str) -> dict[str, _Heard]:
     real: Dictionary | None = None
+    real_size = _NAN
     heard: dict[str, _Heard] = {}
     for label, condition in _CONDITIONS.items():
         level = heard[REAL].rms if label != REAL else _NAN
@@ -168,11 +169,14 @@ def _every(context: Context, params: DataControlParams, name: str, tap: str) -> 
         except NOTHING_TO_MEASURE as error:
             heard[label] = _Heard({}, _NAN, str(error))
             continue
-        real = dictionary if label == REAL else real
+        # Of those that move: standstill has no size that directions could be brought to.
+        size = root_mean_square(moves.values)
+        if label == REAL:
+            real, real_size = dictionary, size
         rng = named_rng(context.seed, "data-control", tap, label)
         found = {OWN: concentration(dictionary, moves.values, moves.recording_ids, rng)}
         if real is not None and condition.weights == "trained":
-            levelled = moves.values if label == REAL else moves.values * np.float32(level / rms)
+            levelled = moves.values * np.float32(real_size / size)
             found[REALS] = concentration(real, levelled, moves.recording_ids, rng)
         heard[label] = _Heard(found, rms)
     return heard

@@ -27,7 +27,7 @@ from auscult.analyses.parts.answering import (
     page,
     untested,
 )
-from auscult.analyses.parts.reading import archetypes_by_lag, sample_moves
+from auscult.analyses.parts.reading import archetypes_by_lag, n_recordings, sample_moves
 from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Table, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
@@ -41,6 +41,7 @@ _CHANCE = "one of as many"
 _PERMUTED = "labels permuted in training"
 _CASES = {OWN: BASE, str(NOISE): NOISE, str(RANDOM): RANDOM, _SHUFFLED: BASE}
 _MARGIN = 0.02
+_SINGLE = "The test side has one recording: some that archetypes were fitted to are read as well."
 _PUBLISHED = "about 0.85 against 0.05 (P1 §1.5.5)"
 
 
@@ -61,7 +62,8 @@ class StateDependence(Analysis):
 
     The archetype is the one with the greatest activation in the generator that leaves the state,
     among the 20 most used; an atom of a signed dictionary counts as two, one for each direction.
-    Learned and tested on different recordings, none of which archetypes were fitted to. At a lag
+    Learned and tested on different recordings, none of which archetypes were fitted to as long as
+    the test side has two. At a lag
     shorter than the receptive field the state already holds part of what the successor will hear,
     and at any lag the generator contains the negative state: white noise and random weights, each
     with archetypes of their own, show how much that explains (the overlap null).
@@ -91,7 +93,8 @@ class StateDependence(Analysis):
             answers.setdefault(tap, {})[lag] = found
             one = _numbers(context, tap, lag, found)
             gathered.measurements += one
-            gathered.judgements += _judgements(params, tap, lag, found, one)
+            single = n_recordings(context.store(tap, BASE, "test")) < 2
+            gathered.judgements += _judgements(params, tap, lag, found, one, single)
             rows.append(_row(context, tap, lag, found))
         for tap, by_lag in answers.items():
             if params.reading == "published" and 1 not in lags:
@@ -119,7 +122,7 @@ def _case(
     rng = named_rng(context.seed, "state-dependence", tap, lag, case)
     try:
         store = context.store(tap, condition, "test")
-        if len({clip.recording_id for clip in store.clips}) < 2:
+        if n_recordings(store) < 2:
             # A single recording cannot be split; what archetypes were fitted to has to serve.
             store = context.store(tap, condition)
         moves = sample_moves(store, lag, params.most_vectors)
@@ -199,6 +202,7 @@ def _judgements(
     lag: int,
     found: Mapping[str, Foretold],
     numbers: list[Measurement],
+    single: bool = False,
 ) -> list[Judgement]:
     own, beyond, accuracy = found[OWN], numbers[0], numbers[1]
     sound = params.reading == "sound"
@@ -224,6 +228,7 @@ def _judgements(
             "archetype would do as well. Archetypes read off a linear prediction of the generator "
             f"are right in {own.linear_accuracy:.0%} of cases."
         )
+        reason = f"{_SINGLE} {reason}" if single else reason
     verdict = _verdict(found, beyond)
     judged.append(Judgement(sentence, beyond, verdict, reason, "P1-14" if sound else ""))
     return judged

@@ -236,6 +236,11 @@ def longest_clips(context: Context, most: int) -> list[ClipSound]:
     return list(found.values())
 
 
+def n_recordings(store: ActivationStore) -> int:
+    """How many recordings a store, or a selection of it, has clips of."""
+    return len({clip.recording_id for clip in store.clips})
+
+
 def spread_over_recordings(clip_ids: Sequence[str], most: int) -> list[str]:
     """At most so many clips: the first of every recording, then the second of each, and so on.
 
