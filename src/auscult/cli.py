@@ -30,6 +30,13 @@ Assignments = Annotated[
     typer.Option("--set", metavar="A.B=VALUE", help="Change a setting; may be repeated."),
 ]
 
+OfModel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="model.B=VALUE", help="Change a setting of the model; may be repeated."
+    ),
+]
+
 
 def _print_version(asked: bool) -> bool:
     if asked:
@@ -78,7 +85,7 @@ def init(
         list[str] | None,
         typer.Option("--tap", help="Where to listen; may be repeated. auscult taps MODEL lists."),
     ] = None,
-    assignments: Assignments = None,
+    assignments: OfModel = None,
     force: Annotated[bool, typer.Option(help="Write over an existing file.")] = False,
 ) -> None:
     """Write a commented spec to start from."""
@@ -109,7 +116,7 @@ def taps(
     check: Annotated[
         bool, typer.Option(help="Verify each time base against the input gradient.")
     ] = True,
-    assignments: Assignments = None,
+    assignments: OfModel = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show every tap of a model: where it is, how wide, how often it speaks and what it hears."""

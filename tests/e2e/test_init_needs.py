@@ -1,4 +1,6 @@
-"""``auscult init``: steering only for models with a codec, generation only for generators."""
+"""``auscult init``: what a study needs of a model, and which of its settings can be given."""
+
+import json
 
 import pytest
 from typer.testing import CliRunner
@@ -90,3 +92,25 @@ def test_taps_of_ones_own_network_are_those_of_its_front(tmp_path, study):
     (tmp_path / "own.py").write_text(FRONT)
     path = write_start(Start(study, f"{tmp_path / 'own.py'}:build"), tmp_path, force=False)
     assert read_spec(path).record.taps == ("0", "1")
+
+
+@pytest.mark.parametrize("words", [["init", "mine"], ["taps", "toy-samplecnn"]])
+@pytest.mark.parametrize("change", ["train.steps=5", "sample_rate=8000"])
+def test_a_change_that_would_be_lost_is_refused(words, change, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*words, "--set", change])
+    assert isinstance(done.exception, ConfigError)
+    assert "only keys of the model" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_of_a_model_are_spelt_alike_for_taps_and_init(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NETWORK.replace("sample_rate = 8000", "pass"))
+    own = ["--set", "model.sample_rate=4000", "--set", 'model.layouts={body="bct"}']
+    done = CliRunner().invoke(app, ["taps", "net.py:build", "--no-check", "--json", *own])
+    assert json.loads(done.stdout)[0]["time"]["sample_rate"] == 4000
+    done = CliRunner().invoke(app, ["init", "mine", "--model", "net.py:build", *own])
+    assert done.exit_code == 0, done.output
+    model = read_spec(tmp_path / "mine.toml").model
+    assert (model["sample_rate"], model["layouts"]) == (4000, {"body": "bct"})

@@ -164,6 +164,38 @@ def test_a_long_past_is_not_taken_for_an_endless_one():
     assert time.causal
 
 
+class Fading(nn.Module):
+    """A recurrence at 250 frames a second: within a second its gradient is smaller than any float."""
+
+    def __init__(self, both=False):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 4, 7, 4)
+        self.gru = nn.GRU(4, 4, batch_first=True, bidirectional=both)
+        self.head = nn.Linear(8 if both else 4, 2)
+
+    def forward(self, x):
+        return self.head(self.gru(self.conv(x).transpose(1, 2))[0].mean(1))
+
+
+def test_a_past_that_fades_has_no_end():
+    torch.manual_seed(0)
+    time = measure_time_base(as_model(Fading(), RATE), "gru")
+    assert time == TimeBase(RATE, Fraction(4), Fraction(6), unbounded_past=True)
+
+
+def test_a_recurrence_both_ways_hears_all_however_it_fades():
+    torch.manual_seed(0)
+    time = measure_time_base(as_model(Fading(both=True), RATE), "gru")
+    assert (time.hop, time.global_) == (4, True)
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_one_vector_of_a_clip_hears_all_but_what_the_stride_leaves(both):
+    torch.manual_seed(0)
+    time = measure_time_base(as_model(Fading(both=both), RATE), "head")
+    assert time.global_
+
+
 class Blocks(nn.Module):
     """Frames of 50 samples written out again as 50 samples each: one step every 50 outputs."""
 

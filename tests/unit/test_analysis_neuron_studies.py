@@ -1,5 +1,7 @@
 """Sharing and ablation as they are judged, on the planted network."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -97,11 +99,36 @@ def test_its_page_shows_ratios_beside_their_null_and_the_tree(sharing):
 
 
 @pytest.mark.parametrize("name", ["neuron-sharing", "neuron-ablation"])
+def test_classes_without_any_neuron_cannot_be_told_and_no_number_stands(name, tmp_path):
+    task = {"label": "class", "fewest": 2}
+    given = {"task": task} if name == "neuron-ablation" else {"tasks": [task]}
+    result = answer(
+        planted_spec(tmp_path, [], n_each=4), tmp_path / "run", name, share=1e-4, **given
+    )
+    (judged,) = result.judgements
+    assert judged.verdict == "cannot be tested here"
+    assert "nan" not in judged.sentence
+    assert "no neuron" in judged.reason
+    assert not any(np.isfinite(one.value) for one in result.measurements)
+
+
+def test_classes_with_too_few_recordings_are_counted(tmp_path):
+    task = {"label": "class", "fewest": 50}
+    spec = planted_spec(tmp_path, [], n_each=3)
+    result = answer(spec, tmp_path / "run", "neuron-ablation", task=task)
+    told = (
+        r"class has no two classes with 50 recordings on each side of the split \(train \+ test: "
+    )
+    assert re.match(told + r"\w+ \d+ \+ \d+, ", result.judgements[0].reason)
+
+
+@pytest.mark.parametrize("name", ["neuron-sharing", "neuron-ablation"])
 def test_labels_that_are_not_there_are_said(name, tmp_path):
     given = (
         {"task": {"label": "mood"}} if name == "neuron-ablation" else {"tasks": [{"label": "mood"}]}
     )
     result = answer(planted_spec(tmp_path, [], n_each=3), tmp_path / "run", name, **given)
     assert [one.verdict for one in result.judgements] == ["cannot be tested here"]
-    assert "labels: class, corpus, parity" in result.judgements[0].reason
+    told = "no recording has a label 'mood'; there are 'class', 'corpus', 'parity'"
+    assert result.judgements[0].reason == told
     assert blocks(name, result, Missing)

@@ -7,9 +7,10 @@ from typer.testing import CliRunner
 
 from auscult.analyses.base import ANALYSES
 from auscult.claims import known_claims, ledger_in, ledger_of, write_ledger
-from auscult.claims.words import amount, reasons, rows, summary, sureness
+from auscult.claims.words import reasons, rows, summary, sureness
 from auscult.cli import app
 from auscult.core.errors import StoreError
+from auscult.core.numbers import amount
 from auscult.testing.runs import fabricated_run
 
 IDS = [f"P1-{number:02}" for number in range(1, 19)]
@@ -249,7 +250,12 @@ def test_a_claim_s_row_is_that_of_the_entry_that_decided_it(every, verdicts):
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
-    [(3428.571, "Hz", "3,429 Hz"), (1e-14, "", "1e-14"), (0.0, "", "0"), (None, "Hz", "–")],
+    [
+        (3428.571, "Hz", "3,429 Hz"),
+        (-1e-14, "", "−1.00 × 10⁻¹⁴"),
+        (0.0, "", "0"),
+        (None, "Hz", "–"),
+    ],
 )
 def test_an_amount_is_short_text(value, unit, text):
     assert amount(value, unit) == text

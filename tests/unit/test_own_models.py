@@ -7,7 +7,7 @@ import torch
 
 from auscult.core.errors import ConfigError, UnknownNameError, UserError
 from auscult.models.base import MODELS
-from auscult.taps.capture import run_capture
+from auscult.taps.capture import intervene, run_capture
 from auscult.taps.probe import time_base
 
 NET = """
@@ -177,6 +177,25 @@ def test_a_declared_layout_is_used(tmp_path):
     model = build(tmp_path / "net.py", layouts={"c*": "btc"})
     heard = run_capture(model, model.probe_sound(), ["conv:in"])["conv:in"]
     assert heard.values.shape == (1, 1, 1000)
+
+
+def test_a_sound_that_the_network_cannot_take_is_told_with_the_line_that_fails(file):
+    file.write_text(NET.replace("Conv1d(1, width", "Conv1d(2, width"))
+    line = 1 + next(i for i, one in enumerate(NET.splitlines()) if "self.norm(self.conv(x))" in one)
+    with pytest.raises(
+        UserError, match=rf"\[1, 1, 1000\].*2 channels.*net\.py, line {line}\).*n_chan"
+    ):
+        build(file).taps()
+    assert build(file, n_channels=2).taps()
+
+
+def test_what_an_edit_raises_is_not_said_of_the_network(file):
+    def wrong(values, time):
+        raise KeyError("mine")
+
+    model = build(file)
+    with pytest.raises(KeyError, match="mine"), intervene(model, {"conv": wrong}):
+        model.forward(model.probe_sound())
 
 
 def test_labels_are_taken_over(file):

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from auscult.core.numbers import number
 from auscult.report.text import (
     file_stem,
-    number,
     one_line,
     script_json,
     seconds,

@@ -53,7 +53,7 @@ class FilterParams(Config):
 
 @ANALYSES.register("filters")
 class Filters(Analysis):
-    """FilterShapes, frequencies and bandwidths of the first filters, against random weights.
+    """Shapes, frequencies and bandwidths of the first filters, against random weights.
 
     Weights are taken as they act: weight normalisation multiplied out, and a batch normalisation
     that directly follows folded in beside the unfolded filters.

@@ -79,27 +79,21 @@ def _judged(study: AblationStudy) -> Judgement:
     before, after, where = study.pooled("zero")
     value, _ = study.over_classes("zero")
     random = study.arrays()["random"]
-    means = random[:, :, 0].mean(0) if random.size else np.full(1, _NAN)
+    means = random[:, :, 0].mean(0)
     beside, _ = study.over_classes("next, gain 0")
     controls = {
         RANDOM: float(means.mean()),
         f"{RANDOM}, 5th percentile": float(np.quantile(means, 0.05)),
         NEXT: beside,
     }
-    interval = None
-    if len(where):
-        change = 100 * (after.astype(float) - before.astype(float))
-        interval = bootstrap_interval(change, study.recordings[where], study.rng)
+    change = 100 * (after.astype(float) - before.astype(float))
+    interval = bootstrap_interval(change, study.recordings[where], study.rng)
     name = "change of a class's accuracy when its neurons are silenced"
     measured = Measurement(name, value, "pp", controls, interval, _PUBLISHED, _WHERE)
-    p_pair = mcnemar(before, after) if len(where) else 1.0
-    scores = random[:, :, 1].mean(0) if random.size else np.full(1, _NAN)
-    targeted = float(np.mean(study.arrays()["targeted"])) if random.size else _NAN
-    p_random = lower_share(targeted, scores)
+    p_pair = mcnemar(before, after)
+    p_random = lower_share(float(np.mean(study.arrays()["targeted"])), random[:, :, 1].mean(0))
     verdict: Verdict = "does not hold"
-    if not len(where):
-        verdict = "cannot be tested here"
-    elif p_random < 0.05 and p_pair < 0.05 and value < 0:
+    if p_random < 0.05 and p_pair < 0.05 and value < 0:
         verdict = "holds"
     elif p_random >= 0.05 and value < 0:
         verdict = "explained by control"

@@ -274,10 +274,12 @@ def _judged(
         f"mean common-neuron ratio, {what}", value, "", controls, published=_PUBLISHED, tap=_WHERE
     )
     others = [controls["other pairs of classes"]] if pairs is not None else []
-    verdict: Verdict = "explained by control"
     if not np.isfinite(value):
-        verdict = "cannot be tested here"
-    elif n_beyond and value > max(one for one in (layered, untrained, *others) if np.isfinite(one)):
+        told = f"{what}: whether classes share neurons cannot be told."
+        why = "The selector finds no neuron of these classes: another, or a larger share, may."
+        return Judgement(told, measured, "cannot be tested here", why, "AA-03")
+    verdict: Verdict = "explained by control"
+    if n_beyond and value > max(one for one in (layered, untrained, *others) if np.isfinite(one)):
         verdict = "holds"
     elif value < layered:
         verdict = "does not hold"
@@ -328,10 +330,10 @@ def _matrices(
     places = np.arange(len(columns)), np.arange(len(rows))
 
     def one(name: str, told: str, note: str) -> Heatmap:
-        values = np.nan_to_num(result.arrays[f"{key}/{name}"])
         return Heatmap(
-            f"{title}: {told}", values, *places, Axis("class"), Axis("class"),
-            Axis("common-neuron ratio"), note=note, x_names=tuple(columns), y_names=tuple(rows),
+            f"{title}: {told}", result.arrays[f"{key}/{name}"], *places, Axis("class"),
+            Axis("class"), Axis("common-neuron ratio"), note=note, x_names=tuple(columns),
+            y_names=tuple(rows),
         )  # fmt: skip
 
     return [

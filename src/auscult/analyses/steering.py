@@ -269,9 +269,9 @@ def _judged(tap: str, answer: Answer) -> Judgement:
     sentence = (
         f"{tap}: {answer.vector.name} at strength {answer.dose:g} moves it by "
         f"{trial.effect:.2f} s.d., isolation {trial.isolation:.2f} ({trial.isolated[0]:.2f} to "
-        f"{trial.isolated[1]:.2f})."
+        f"{trial.isolated[1]:.2f}). {why}"
     )
-    return Judgement(sentence, measured, verdict, f"{why} {_RULE}", _CLAIM if published else "")
+    return Judgement(sentence, measured, verdict, _RULE, _CLAIM if published else "")
 
 
 def _measured(tap: str, answer: Answer) -> Measurement:

@@ -47,13 +47,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text and numbers; ``units`` (one per column) may be empty."""
+    """Rows of text and numbers; ``units`` (one per column) may be empty.
+
+    A ``folded`` one is behind a click: what goes on from a table that stands open.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str | int | float | bool | None, ...], ...]
     units: tuple[str, ...] = ()
     note: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class SmallMultiples:
-    """A grid of small curves with one scale (filter shapes, fragments)."""
+    """Curves beside one another (filter shapes, fragments).
+
+    Many are small pictures on one scale, without ticks; up to four are charts with axes of their
+    own, on one scale where they have one unit.
+    """
 
     title: str
     curves: tuple[Curve, ...]

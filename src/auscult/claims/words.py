@@ -12,6 +12,7 @@ from auscult.claims.ledger import (
     Ledger,
     Standing,
 )
+from auscult.core.numbers import amount
 
 COLUMNS = (
     "claim",
@@ -27,18 +28,6 @@ _DID = {
     FAILS: ("does not hold", "do not hold"),
     UNTESTED: ("cannot be tested here", "cannot be tested here"),
 }
-
-
-def amount(value: float | None, unit: str = "") -> str:
-    """A number with its unit as short text, "–" for none.
-
-    >>> amount(0.12345), amount(3428.57, "Hz"), amount(None, "Hz")
-    ('0.123', '3,429 Hz', '–')
-    """
-    if value is None:
-        return "–"
-    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{shown} {unit}".strip()
 
 
 def measured(entry: Entry) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from auscult.core.errors import CheckpointError, MissingExtraError, StoreError
+from auscult.core.numbers import number
 from auscult.core.tensors import read_json, write_bytes
 from auscult.dictionaries.base import Dictionary
 
@@ -233,7 +234,7 @@ def _measured(figures: list[Mapping[str, Any]]) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else "undefined"
+    return number(value) if isinstance(value, int | float) else "undefined"
 
 
 def _cell(text: str) -> str:

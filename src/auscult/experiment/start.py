@@ -106,7 +106,7 @@ def _filled(start: Start, name: str) -> str:
     templates = files("auscult.experiment") / "starting"
     chosen = templates / f"{start.template}.toml"
     template = chosen if chosen.is_file() else templates / "study.toml"
-    section = override({"model": _model_section(start.model)[1]}, start.assignments)["model"]
+    section = _changed(_model_section(start.model)[1], start.assignments)
     values = {
         "NAME": name,
         "MODEL": _lines(section),
@@ -133,6 +133,22 @@ def _filled(start: Start, name: str) -> str:
     return text
 
 
+def _changed(section: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """A model's section with changes, spelt as for a run: ``model.key=value``.
+
+    Raises:
+        ConfigError: One that is not of the model, which would be lost without a word.
+    """
+    for one in assignments:
+        if not one.strip().startswith("model."):
+            raise ConfigError(
+                f"--set {one}: only keys of the model can be set here, as model.sample_rate=44100; "
+                f"others are changed in the spec, or by --set of auscult run"
+            )
+    changed: dict[str, Any] = override({"model": dict(section)}, assignments)["model"]
+    return changed
+
+
 def _usual_taps(section: dict[str, Any]) -> tuple[str, ...]:
     """Where a study listens that names no place; in a network of one's own, around its front."""
     if section["type"] != "python":
@@ -145,8 +161,18 @@ def _usual_taps(section: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _lines(section: Mapping[str, Any]) -> str:
-    """A section's keys as TOML; JSON's scalars, strings and lists of them are TOML's too."""
-    return "\n".join(f"{key} = {json.dumps(value)}" for key, value in section.items())
+    """A section's keys as TOML."""
+    return "\n".join(f"{key} = {_inline(value)}" for key, value in section.items())
+
+
+def _inline(value: Any) -> str:
+    """A value on one line; JSON's scalars and strings are TOML's too."""
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{json.dumps(key)} = {_inline(one)}" for key, one in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_inline, value))}]"
+    return json.dumps(value)
 
 
 def _model_section(model: str) -> tuple[str, dict[str, str]]:
@@ -178,7 +204,7 @@ def model_of(words: str, weights: str, assignments: Sequence[str]) -> AudioModel
         section = dict(read_toml(Path(words)).get("model", {}))
     else:
         section = dict(_model_section(words)[1])
-    section = override(section, assignments)
+    section = _changed(section, assignments)
     if weights != "trained":
         section["weights"] = weights
     return build_model(section)

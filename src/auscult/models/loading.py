@@ -5,11 +5,14 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import torch
 
 from auscult.core.errors import ConfigError, UnknownNameError, UserError
 
@@ -117,6 +120,28 @@ def call_factory(path: str, factory: str, arguments: Mapping[str, Any]) -> Any:
     except Exception as error:
         said = f"{type(error).__name__}: {error}"
         raise UserError(f"{factory}() of {path} failed: {said}") from error
+
+
+def failed_on(sound: Sequence[int], error: Exception) -> UserError | None:
+    """What a network's own code says of a sound it cannot take; None for a fault elsewhere.
+
+    Args:
+        sound: Shape of the waveform, ``(batch, channel, time)``.
+        error: What calling the network raised, with its traceback from the call on.
+    """
+    passed = (Path(str(torch.__file__)).parent, Path(__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if not any(map(Path(one.filename).is_relative_to, passed))]
+    # A hook or an edit at a tap, called by ours from within the network.
+    if any(Path(one.filename).is_relative_to(Path(__file__).parents[1]) for one in own):
+        return None
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return UserError(
+        f"the network fails on a waveform [batch channel time] of {list(sound)}: {said}{place}; "
+        f"what it is called with is set by n_channels, sample_rate, probe_samples and forward of "
+        f"[model], and by clip_seconds of [sounds]"
+    )
 
 
 def find_factory(path: str, factory: str) -> Callable[..., Any]:

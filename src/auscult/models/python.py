@@ -7,16 +7,17 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
 from auscult.core.config import Config
-from auscult.core.errors import ConfigError, UnknownNameError, UserError
+from auscult.core.errors import AuscultError, ConfigError, UnknownNameError, UserError
 from auscult.models.base import MODELS, AudioModel, Codec, Layout, Method, Tap, Weights
 from auscult.models.generation import Generator
 from auscult.models.initial import recalibrate_norms, redraw_weights
-from auscult.models.loading import accepts, call_factory, find_factory
+from auscult.models.loading import accepts, call_factory, failed_on, find_factory
 from auscult.models.patterns import matches
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.survey import survey
@@ -126,8 +127,20 @@ class PythonModel(AudioModel):
         return model
 
     def forward(self, waveform: Float[Tensor, "batch channel time"]) -> Any:
-        """Call the network, or the methods named in its place."""
-        return self._run(waveform)
+        """Call the network, or the methods named in its place.
+
+        Raises:
+            UserError: The network's own code fails on it.
+        """
+        try:
+            return self._run(waveform)
+        except (AuscultError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            said = failed_on(waveform.shape, error)
+            if said is None:
+                raise
+            raise said from error
 
     def probe_sound(self, n_clips: int = 1, seed: int = 0) -> Float[Tensor, "n_clips channel time"]:
         """Synthetic sound of a length that suits the network."""

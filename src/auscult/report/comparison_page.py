@@ -10,7 +10,8 @@ import numpy as np
 
 from auscult.blocks import Axis, Block, Curve, Series
 from auscult.claims.ledger import UNTESTED
-from auscult.claims.words import amount, measured
+from auscult.claims.words import measured
+from auscult.core.numbers import amount
 from auscult.report.comparison import Cell, Comparison, Difference, Row
 from auscult.report.exports import Exporter
 from auscult.report.media import SoundLibrary

@@ -9,7 +9,8 @@ import numpy as np
 
 from auscult.blocks import Axis, Curve, Series
 from auscult.claims import VERDICTS, Entry, Ledger, Standing, ledger_of
-from auscult.claims.words import amount, measured, sureness
+from auscult.claims.words import measured, sureness
+from auscult.core.numbers import amount
 from auscult.report.annotations import cell, table
 from auscult.report.source import RunFolder
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from auscult.blocks import Finding
 from auscult.core.manifest import package_version
+from auscult.core.numbers import number
 from auscult.report.source import AnalysisFolder, RunFolder
-from auscult.report.text import number
 
 Facts = list[tuple[str, str]]
 
@@ -96,6 +96,8 @@ def _alike(name: str, kind: str, of: str, settings: Sequence[Mapping[str, str]])
 
 def _seeds(manifest: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
     seeds = _section(manifest, "seeds")
+    if not _sections(spec, "dictionaries"):
+        seeds = {name: value for name, value in seeds.items() if name != "dictionaries"}
     if seeds:
         return "; ".join(f"{name} {_listed(value)}" for name, value in seeds.items())
     own, several = spec.get("seed"), _section(spec, "train").get("seeds")

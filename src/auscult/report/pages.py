@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from auscult.blocks import Block, Finding, Missing
 from auscult.claims import words
+from auscult.core.numbers import number
 from auscult.report import ledger, overview
 from auscult.report.exports import Exporter
 from auscult.report.layout import links
@@ -18,7 +19,7 @@ from auscult.report.media import SoundLibrary
 from auscult.report.motion import common_extents, still
 from auscult.report.payload import Payloads
 from auscult.report.source import AnalysisFolder, RunFolder
-from auscult.report.text import file_stem, number, script_json, seconds, visible
+from auscult.report.text import file_stem, script_json, seconds, visible
 
 SCRIPTS = (
     "core",
@@ -40,6 +41,8 @@ SCRIPTS = (
 _STATIC = {"Text", "Finding", "Table", "Missing"}
 _ROWS_AT_ONCE = 8
 """Answers by one rule that are shown before the rest is folded."""
+_NUMBERS_AT_ONCE = 8
+"""Rows of an analysis' table of all numbers that stand open."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,6 @@ class Pages:
                 title=title,
                 scripts=SCRIPTS,
                 version=overview.version(),
-                has_sounds=bool(self._library.sounds or self._library.missing),
                 **content,
             )
         )
@@ -219,6 +221,7 @@ def environment() -> Environment:
     made.filters["alike"] = alike
     made.filters["bare"] = lambda findings: [Shown(one, "Finding", "", None) for one in findings]
     made.globals["ROWS_AT_ONCE"] = _ROWS_AT_ONCE
+    made.globals["NUMBERS_AT_ONCE"] = _NUMBERS_AT_ONCE
     return made
 
 

@@ -1,7 +1,6 @@
 """Text from outside: made visible, made safe as a file name, made safe inside a script."""
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -13,7 +12,6 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e"
     "\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -77,28 +75,6 @@ def file_stem(name: str, taken: Iterable[str] = (), most: int = 60) -> str:
         unique = f"{stem}-{count}"
         count += 1
     return unique
-
-
-def number(value: float | int | None) -> str:
-    """A number for people: four significant digits, a power of ten where it is very large or small.
-
-    >>> number(0.123456), number(12), number(1234567), number(-0.0000123), number(None)
-    ('0.1235', '12', '1,234,567', '−1.23 × 10⁻⁵', '–')
-    """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    if isinstance(value, float) and math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    if float(value).is_integer() and abs(value) < 1e9:
-        return f"{int(value):,}".replace("-", "−")
-    size = abs(value)
-    if size < 1e-3 or size >= 1e6:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa.replace('-', '−')} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
-    digits = max(0, 3 - math.floor(math.log10(size)))
-    shown = f"{value:,.{digits}f}"
-    shown = shown.rstrip("0").rstrip(".") if "." in shown else shown
-    return shown.replace("-", "−")
 
 
 def seconds(value: float | int) -> str:

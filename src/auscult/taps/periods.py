@@ -13,6 +13,7 @@ from auscult.taps.support import Reading, Support, hop_from_lengths, read, suppo
 
 _WINDOWS = (6, 24, 96, 272, 544)
 _FEW = 24
+_FEWEST = 8
 
 
 def reaches(reading: Reading) -> bool:
@@ -111,6 +112,16 @@ def _period(ends: dict[int, tuple[int, int]]) -> tuple[int, int] | None:
     return None
 
 
+def hears_all(support: Support, n_frames: int, n_samples: int) -> bool:
+    """Whether a frame hears all of a clip but a rest that is too short for one more frame.
+
+    A convolution without padding leaves such a rest. Of one vector for the whole clip it is not
+    known how many frames it was made of: more than seven.
+    """
+    rest = n_samples - 1 - support.last
+    return support.first == 0 and rest * max(n_frames, _FEWEST) < n_samples
+
+
 def whole_clip_time(
     model: AudioModel, tap: ResolvedTap, reading: Reading, n_samples: int
 ) -> TimeBase | None:
@@ -118,7 +129,7 @@ def whole_clip_time(
     n_frames = reading.n_frames
     some = sorted({n_frames // 4, n_frames // 2, 3 * n_frames // 4, n_frames - 1})
     heard = supports(reading, some)
-    if not heard or any(s.first > 0 or s.last < n_samples - 1 for s in heard):
+    if not heard or not all(hears_all(support, n_frames, n_samples) for support in heard):
         return None
 
     def count(length: int) -> int:

@@ -14,7 +14,13 @@ from auscult.core.errors import AuscultError, SilentTapError, TapError
 from auscult.core.timebase import TimeBase
 from auscult.models.base import AudioModel
 from auscult.taps.latents import time_from_latents
-from auscult.taps.periods import folded_time, reaches, regular_time, whole_clip_time
+from auscult.taps.periods import (
+    folded_time,
+    hears_all,
+    reaches,
+    regular_time,
+    whole_clip_time,
+)
 from auscult.taps.point import ResolvedTap, TapPoint, resolve_one
 from auscult.taps.session import check_survey
 from auscult.taps.support import Reading, read, supports
@@ -191,7 +197,7 @@ def _lasts(
         if time.unbounded_past:
             return support.first == 0
         if time.global_:
-            return (support.first, support.last) == (0, longest - 1)
+            return hears_all(support, reading.n_frames, longest)
         low, high = _edges(time)
         centre = support.frame * time.hop
         return support.first >= low + centre and support.last <= high + centre

@@ -22,6 +22,9 @@ from auscult.taps.point import ResolvedTap
 from auscult.taps.session import Session
 from auscult.taps.structure import Smooth, Structural
 
+_FAINT = 1e6
+"""How many times the smallest float a gradient is that still fades, and does not end."""
+
 
 @dataclass(frozen=True)
 class Support:
@@ -114,11 +117,29 @@ def supports(reading: Reading, frames: list[int]) -> list[Support]:
             gradient: Tensor | None = torch.autograd.grad(
                 value, reading.sound, retain_graph=True, allow_unused=True
             )[0]
-            # A gradient that is not a number still says that something arrived.
-            heard = torch.zeros(0) if gradient is None else (gradient != 0).any(1)[0].nonzero()
-            if len(heard):
-                found.append(Support(frame, int(heard[0]), int(heard[-1])))
+            ends = None if gradient is None else _ends(gradient)
+            if ends is not None:
+                found.append(Support(frame, *ends))
     return found
+
+
+def _ends(gradient: Float[Tensor, "1 axis position"]) -> tuple[int, int] | None:
+    """First and last position that a gradient arrives at; None where none arrives.
+
+    Through a recurrence it fades from frame to frame, until its floats end and not what is heard:
+    an end that faint stands for the beginning, or the end, of the clip.
+    """
+    strength = gradient.abs().amax(1)[0]
+    # A gradient that is not a number still says that something arrived.
+    heard = (strength != 0).nonzero()
+    if not len(heard):
+        return None
+    first, last = int(heard[0]), int(heard[-1])
+    faint = _FAINT * torch.finfo(gradient.dtype).tiny
+    return (
+        0 if strength[first] < faint else first,
+        len(strength) - 1 if strength[last] < faint else last,
+    )
 
 
 def moved_frames(
@@ -192,8 +213,7 @@ def heard_latents(
         gradient: Tensor | None = torch.autograd.grad(
             value, inputs, retain_graph=True, allow_unused=True
         )[0]
-        where = torch.zeros(0) if gradient is None else (gradient != 0).any(1)[0].nonzero()
-        return (int(where[0]), int(where[-1])) if len(where) else None
+        return None if gradient is None else _ends(gradient)
 
     return heard
 

@@ -1,7 +1,6 @@
 """What an analysis found: numbers with their controls, verdicts, and the sounds that it made."""
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ import numpy as np
 
 from auscult.blocks import Block, Clip, Finding, Verdict
 from auscult.core.errors import InvariantError
+from auscult.core.numbers import amount
 from auscult.measures.scorecards import Scorecard
 
 MADE = "made:"
@@ -46,13 +46,9 @@ class Measurement:
 
     def text(self, value: float | None = None) -> str:
         """The value (or another of the same kind) as text with its unit."""
-        number = self.value if value is None else value
-        if math.isnan(number):
-            return "–"
+        shown = self.value if value is None else value
         # What is left of a difference of equal floats is nothing.
-        number = 0.0 if abs(number) < 1e-12 else number
-        shown = f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-        return f"{shown} {self.unit}".strip()
+        return amount(0.0 if abs(shown) < 1e-12 else shown, self.unit)
 
 
 @dataclass(frozen=True)

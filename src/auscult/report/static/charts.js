@@ -136,9 +136,19 @@
   };
   auscult.draw.Curve = drawCurve;
 
+  // Up to so many stand beside one another as charts of their own, on one scale where they have one unit; more are
+  // small pictures.
+  const LARGE = 4;
+  const beside = (block, host, extents) => {
+    const row = el("div", { class: "beside", tabindex: "0", role: "region", "aria-label": block.title });
+    host.append(row);
+    const alike = new Set(block.curves.map((curve) => `${curve.x_axis.unit}/${curve.y_axis.unit}`)).size === 1;
+    for (const curve of block.curves) auscult.show({ ...curve, type: "Curve" }, row, { extents: alike ? extents : null });
+  };
   auscult.draw.SmallMultiples = (block, host, { compact } = {}) => {
     const all = block.curves.flatMap((curve) => seriesOf(curve, array(curve.x)));
     const extents = curveExtents(all);
+    if (!compact && block.curves.length <= LARGE) return beside(block, host, extents);
     const grid = el("div", { class: "multiples" });
     host.append(grid);
     for (const curve of block.curves) {

@@ -62,6 +62,7 @@
   auscult.bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
   const raised = (exponent) => String(exponent).replace(/./g, (d) => (d === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[d]));
+  auscult.tenTo = (exponent) => `10${raised(exponent)}`;
   auscult.number = (value) => {
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
     if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
@@ -69,7 +70,7 @@
     if (Number.isInteger(value) && size < 1e9) return value.toLocaleString("en").replace("-", "−");
     if (size < 1e-3 || size >= 1e6) {
       const [mantissa, exponent] = value.toExponential(2).split("e");
-      return `${mantissa.replace("-", "−")} × 10${raised(Number(exponent))}`;
+      return `${mantissa.replace("-", "−")} × ${auscult.tenTo(Number(exponent))}`;
     }
     const digits = Math.max(0, 3 - Math.floor(Math.log10(size)));
     const options = { maximumFractionDigits: digits };

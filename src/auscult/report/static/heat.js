@@ -59,16 +59,35 @@
     }
     return { scale, index };
   };
-  // The numbers of a small table of things, in ink that can be read on the cell's colour.
   const MOST_WRITTEN = 150;
-  const write = (frame, values, table, [low, high], xs, ys, rowOf) => {
-    values.forEach((value, i) => {
-      if (!Number.isFinite(value)) return;
+  // Ways of writing the numbers of one table, the fullest first: each by itself; all with as many decimals as
+  // the largest needs for two digits; all in its power of ten.
+  const spellings = (values) => {
+    const largest = Math.max(...Array.from(values).filter(Number.isFinite).map(Math.abs));
+    const power = largest > 0 ? Math.floor(Math.log10(largest)) : 0;
+    const all = (one) => Array.from(values, (value) => (Number.isFinite(value) ? one(value) : "–"));
+    const fixed = (value, decimals) => value.toFixed(decimals).replace("-", "−").replace(/^−(0(?:\.0+)?)$/, "$1");
+    return [
+      { power: 0, words: all((value) => number(Number(value.toPrecision(2)))) },
+      { power: 0, words: all((value) => fixed(value, Math.min(Math.max(1 - power, 0), 20))) },
+      { power, words: all((value) => fixed(value / 10 ** power, 1)) },
+    ];
+  };
+  // The numbers of a small table of things, in ink that can be read on the cell's colour and in the fullest way
+  // that leaves room between them. Gives the power of ten that they stand in; null where none fits.
+  const write = (frame, values, table, [low, high], xs, ys, rowOf, room) => {
+    const texts = Array.from(values, (value, i) => {
       const at = 3 * Math.round(Math.min(Math.max((255 * (value - low)) / (high - low), 0), 255));
-      const light = 0.299 * table[at] + 0.587 * table[at + 1] + 0.114 * table[at + 2];
-      const words = number(Number(value.toPrecision(2)));
-      frame.plot.append(svg("text", { x: frame.px(xs[i % xs.length]), y: frame.py(ys[rowOf(Math.floor(i / xs.length))]) + 4, "text-anchor": "middle", class: "cell", fill: light > 140 ? "#14181a" : "#ffffff" }, words));
+      const light = Number.isFinite(value) ? 0.299 * table[at] + 0.587 * table[at + 1] + 0.114 * table[at + 2] : null;
+      return svg("text", { x: frame.px(xs[i % xs.length]), y: frame.py(ys[rowOf(Math.floor(i / xs.length))]) + 4, "text-anchor": "middle", class: "cell", fill: light === null ? "currentColor" : light > 140 ? "#14181a" : "#ffffff" });
     });
+    frame.plot.append(...texts);
+    for (const { power, words } of spellings(values)) {
+      texts.forEach((text, i) => text.replaceChildren(words[i]));
+      if (texts.every((text) => text.getComputedTextLength() + 6 <= room)) return power;
+    }
+    texts.forEach((text) => text.remove());
+    return null;
   };
   const ascending = (values) => values.every((value, i) => i === 0 || value > values[i - 1]);
 
@@ -102,8 +121,12 @@
     auscult.paint(canvas, values, table, range, (column, row) => rowOf(up.index[2 * h - 1 - row]) * columns + across.index[column]);
     frame.grid.querySelectorAll(".rule, .zero").forEach((line) => line.remove());
     frame.plot.append(svg("image", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top, href: canvas.toDataURL(), preserveAspectRatio: "none" }));
-    if ((xNames || yNames) && rows * columns <= MOST_WRITTEN && w / columns > 34) write(frame, values, table, range, xs, ys, rowOf);
-    host.replaceChildren(frame.root, auscult.colourBar(table, range, block.value_axis));
+    const bar = auscult.colourBar(table, range, block.value_axis);
+    host.replaceChildren(frame.root, bar);
+    if ((xNames || yNames) && rows * columns <= MOST_WRITTEN && h / rows > 12) {
+      const power = write(frame, values, table, range, xs, ys, rowOf, w / columns);
+      if (power) bar.append(el("span", { class: "colourbar-name" }, `numbers in the cells × ${auscult.tenTo(power)}`));
+    }
     auscult.hover(host, frame.root, (at) => {
       if (!at) return null;
       const column = across.index[Math.floor(((at[0] - box.left) / (box.right - box.left)) * 2 * w)];

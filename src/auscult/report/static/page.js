@@ -3,7 +3,7 @@
 (() => {
   const { el } = auscult;
   const REDRAWN = new Set(["Curve", "SmallMultiples", "Histogram", "Scatter", "Heatmap", "Bars"]);
-  const WIDE = new Set(["Lanes", "Animation", "Choices", "Graph", "Rulers", "Clip", "Table", "Finding"]);
+  const WIDE = new Set(["Lanes", "Animation", "Choices", "Graph", "Rulers", "Clip", "Table", "Finding", "SmallMultiples"]);
 
   const joined = (links) => links.flatMap((link, i) => (i ? [" · ", link] : [link]));
   const saved = (links) => {
@@ -11,10 +11,10 @@
     if (links.length <= 4) return el("p", { class: "links" }, "Save as ", joined(links));
     return el("details", { class: "links" }, el("summary", {}, `Save as annotations (${links.length} files)`), el("p", {}, joined(links)));
   };
-  const wide = (block) => WIDE.has(block.type) || (block.type === "ClipGrid" && block.clips.length > 6) || (block.type === "SmallMultiples" && block.curves.length > 4);
+  const wide = (block) => WIDE.has(block.type) || (block.type === "ClipGrid" && block.clips.length > 6);
 
   // One block: heading, drawing, note. It is drawn when it comes near the screen and again when its width changes.
-  auscult.show = (block, host, { compact = false, owner = "" } = {}) => {
+  auscult.show = (block, host, { compact = false, owner = "", extents = null } = {}) => {
     const body = el("div", { class: "drawing" });
     const title = block.title ?? "";
     const heading = title ? el(compact ? "h4" : "h3", { dir: "auto" }, title) : null;
@@ -31,7 +31,7 @@
       body.replaceChildren();
       body.classList.remove("hoverable");
       try {
-        await auscult.draw[block.type](block, body, { compact, owner });
+        await auscult.draw[block.type](block, body, { compact, owner, extents });
       } catch (error) {
         body.replaceChildren(el("p", { class: "missing" }, `This block could not be drawn: ${error.message}`));
       }
@@ -49,6 +49,13 @@
     const script = section.querySelector('script[type="application/json"]');
     if (script) auscult.show(JSON.parse(script.textContent), section);
   }
+  // On paper nothing can be clicked: what is folded in the blocks is printed open.
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll(".blocks details:not([open])")];
+    closed.forEach((one) => (one.open = true));
+  });
+  addEventListener("afterprint", () => closed.forEach((one) => (one.open = false)));
   document.querySelectorAll("table.sortable").forEach((table) => {
     if (table.tHead && table.tBodies[0]?.rows.length > 1) auscult.sortable(table);
   });

@@ -15,9 +15,9 @@ AGREEMENT = "agreement between seeds (interval: least and largest pair)"
 def agreement_of_seeds(context: Context, name: str, tap: str) -> Measurement:
     """Mean cosine between the features of two seeds after one-to-one matching.
 
-    Its interval is the range over pairs of seeds. The controls are random vectors in as many
-    dimensions as the data has, counted in two ways, and random vectors of the same covariance.
-    NaN where the spec trains one seed.
+    Its interval is the range over pairs of seeds, where there are several. The controls are random
+    vectors in as many dimensions as the data has, counted in two ways, and random vectors of the
+    same covariance. NaN where the spec trains one seed.
     """
     seeds = context.dictionaries(name, tap)
     covariance = covariance_of(context.store(tap, BASE, "train"))
@@ -35,5 +35,5 @@ def agreement_of_seeds(context: Context, name: str, tap: str) -> Measurement:
     }
     controls[SHAPED] = shaped_chance_cosine(covariance, n, rng, signed)
     value = float(np.mean(values)) if values else float("nan")
-    interval = (float(min(values)), float(max(values))) if values else None
+    interval = (float(min(values)), float(max(values))) if len(values) > 1 else None
     return Measurement(AGREEMENT, value, "", controls, interval, "about 0.7 (P1, archetypes)", tap)

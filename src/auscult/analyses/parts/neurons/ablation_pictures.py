@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from auscult.analyses.base import Result
-from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Histogram, Missing, Series, Table
+from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Histogram, Series, Table
 
 HOW_TO_READ = (
     "A linear head reads the mean embedding of a clip; it is trained once and kept, so that what "
@@ -71,8 +71,6 @@ def _number(value: float) -> float | None:
 
 def _matrices(result: Result, classes: tuple[str, ...]) -> list[Block]:
     arrays, places = result.arrays, np.arange(len(result.facts["classes"]))
-    if not np.isfinite(arrays["accuracy"]).any():
-        return [Missing("Effect matrix", "no class has neurons to silence")]
     marks = [
         f"{name} *" if arrays["p_values"][k, k] < 0.05 else name for k, name in enumerate(classes)
     ]
@@ -84,11 +82,11 @@ def _matrices(result: Result, classes: tuple[str, ...]) -> list[Block]:
     note += f"Of all cells: {', '.join(cells)}." if cells else "No cell reaches 5 %."
     axes = (Axis("measured class"), Axis("silenced class"))
     one = Heatmap(
-        "Change of accuracy", np.nan_to_num(arrays["accuracy"]), places, places, *axes,
+        "Change of accuracy", arrays["accuracy"], places, places, *axes,
         Axis("change", "pp"), "diverging", note, classes, tuple(marks),
     )  # fmt: skip
     other = Heatmap(
-        "Change of the true class's log-probability", np.nan_to_num(arrays["log_p"]),
+        "Change of the true class's log-probability", arrays["log_p"],
         places, places, *axes, Axis("change", "nat"), "diverging",
         "Finer than accuracy: it moves before an answer does.", classes, classes,
     )  # fmt: skip
@@ -107,8 +105,6 @@ def _doses(facts: Mapping[str, Any]) -> Block:
         }
         return np.array([values[f"{g:g}"] for g in gains])
 
-    if not any(way.startswith("gain") for way in facts["ways"]):
-        return Missing("Dose and response", "no class has neurons to turn up or down")
     return Curve(
         "Dose and response", gains,
         (
@@ -122,8 +118,6 @@ def _doses(facts: Mapping[str, Any]) -> Block:
 
 def _histogram(result: Result) -> Block:
     random, targeted = result.arrays["random"], result.arrays["targeted"]
-    if not random.size:
-        return Missing("Against random sets", "no class has neurons")
     scores = random[:, :, 1]
     ends = np.concatenate([scores.ravel(), targeted])
     low, high = float(ends.min()), float(ends.max())

@@ -20,6 +20,7 @@ from auscult.analyses.parts.neurons.tasks import (
     tasks_of,
 )
 from auscult.core.config import Config
+from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.interventions.silencing import Around, Change, Silencer, usual_of
 from auscult.measures.ablation import (
@@ -86,13 +87,27 @@ class AblationStudy:
 
     @classmethod
     def begin(cls, context: Context, params: NeuronAblationParams) -> "AblationStudy":
-        """Choose neurons and train the head on the training side."""
+        """Choose neurons and train the head on the training side.
+
+        Raises:
+            NothingToMeasureError: The selector finds no neuron of any class.
+        """
         sides = sides_of(context)
         both = next(iter(tasks_of(sides, [params.task]).values()))
         task, tested = both["train"], both["test"]
         table = firing_of(context, sides["train"], "train", dictionary=params.dictionary)
         rows, labels = task.on(table)
         rng = named_rng(context.seed, "neuron-ablation", task.title)
+        names = (params.selector, *(n for n in params.compared if n != params.selector))
+        n = len(task.classes)
+        sets: dict[str, list[np.ndarray]] = {
+            name: _sets(name, params.share, rows, labels, n) for name in names
+        }
+        if not any(len(neurons) for neurons in sets[params.selector]):
+            raise NothingToMeasureError(
+                f"{params.selector} finds no neuron of any class of {task.title} at a share of "
+                f"{params.share:g}: another selector, or a larger share, may"
+            )
         train = of_task(heard_batches(context, "train"), task.labels)
         test = of_task(heard_batches(context, "test"), tested.labels)
         model = context.model()
@@ -107,13 +122,11 @@ class AblationStudy:
         )
         x = np.concatenate([silencer.embed(batch, [None])[0] for batch in train])
         head = fit_probe(x, _target(task, labels), rows.recording_ids, rng, ProbeSettings())
-        names = (params.selector, *(n for n in params.compared if n != params.selector))
         return cls(
             params, task, tested.labels[tested.rows],
             np.concatenate([np.array(batch.recording_ids) for batch in test]), test, train,
             (labels, rows.recording_ids), silencer, rows,
-            {name: _sets(name, params.share, rows, labels, len(task.classes)) for name in names},
-            head, rng,
+            sets, head, rng,
         )  # fmt: skip
 
     @property

@@ -11,10 +11,13 @@ from pydantic import Field
 
 from auscult.analyses.base import ClipBatch, Context, ControlWeights, Split
 from auscult.core.config import Config
-from auscult.core.errors import NothingToMeasureError
+from auscult.core.errors import NothingToMeasureError, suggestion
 from auscult.measures.firing import ClipFiring, FiringPass, Heard, clip_firing
 from auscult.measures.selectors import SELECTORS, Rule, all_probabilities, equal_share
 from auscult.models.base import AudioModel
+
+_NAMED = 8
+"""Classes that a sentence counts at most."""
 
 
 class TaskSpec(Config):
@@ -91,6 +94,7 @@ def tasks_of(
         NothingToMeasureError: No task has two classes with enough recordings.
     """
     found: dict[str, dict[Split, Task]] = {}
+    short: list[str] = []
     for spec in asked:
         named = {
             split: [_class_of(spec, labels) for labels in s.labels] for split, s in sides.items()
@@ -109,15 +113,31 @@ def tasks_of(
                 )
                 for split, names in named.items()
             }
+        else:
+            short.append(_why_none(spec, sides, counts))
     if not found:
-        raise NothingToMeasureError(
-            "no task has two classes with "
-            f"{max(spec.fewest for spec in asked)} recordings on each side of the split; labels: "
-            + ", ".join(
-                sorted({key for side in sides.values() for one in side.labels for key in one})
-            )
-        )
+        raise NothingToMeasureError("; ".join(short))
     return found
+
+
+def _why_none(
+    spec: TaskSpec, sides: Mapping[Split, Side], counts: Sequence[Mapping[str, int]]
+) -> str:
+    """What a task lacks: its label, or recordings."""
+    labels = {key for side in sides.values() for one in side.labels for key in one}
+    if spec.label not in labels:
+        return f"no recording has a label {spec.label!r}{suggestion(spec.label, labels)}"
+    there = sorted({name for count in counts for name in count}, key=_order)
+    told = ", ".join(
+        f"{name} {' + '.join(str(count.get(name, 0)) for count in counts)}"
+        for name in there[:_NAMED]
+    )
+    more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+    side = "each side of the split" if len(counts) > 1 else "its side of the split"
+    return (
+        f"{spec.title} has no two classes with {spec.fewest} recordings on {side}"
+        f" ({' + '.join(sides)}: {told or 'none'}{more})"
+    )
 
 
 def _class_of(spec: TaskSpec, labels: Mapping[str, str | float]) -> str:

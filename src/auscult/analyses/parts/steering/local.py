@@ -8,7 +8,7 @@ from auscult.analyses.base import Judgement, Measurement
 from auscult.analyses.parts.steering.audit import Answer
 from auscult.analyses.parts.steering.shown import Made, Shown
 from auscult.analyses.parts.steering.trials import Version, measured
-from auscult.blocks import Axis, Block, Curve, Missing, Series, Table, Verdict
+from auscult.blocks import Axis, Block, Curve, Missing, Series, SmallMultiples, Table, Verdict
 from auscult.concepts.base import CONCEPTS, Concept
 from auscult.measures.statistics import bootstrap_interval
 from auscult.measures.steering import mean_over_clips, share_inside
@@ -18,11 +18,11 @@ _LOCAL = 0.9
 
 def local_blocks(shown: Shown, made: Made) -> list[Block]:
     """Change over time of controls that act within a span only, beside the same everywhere."""
-    found: list[Block] = []
+    curves: list[Curve] = []
     rows: list[tuple[str | float, ...]] = []
     for one in [a for a in shown.best if a.sign == "more"]:
         told = _locally(shown, one)
-        found.append(told.curve)
+        curves.append(told.curve)
         rows.append(
             (one.vector.name, one.dose, told.share, *told.interval, told.everywhere, told.energy)
         )
@@ -37,8 +37,21 @@ def local_blocks(shown: Shown, made: Made) -> list[Block]:
         "same control everywhere",
         "energy inside",
     )
+    if not rows:
+        return []
+    start, stop = _span(shown)
     note = "Share of the change of the concept, and of the energy of the difference, in the span."
-    return [*found, Table("Local steering", columns, tuple(rows), (), note)] if rows else found
+    return [
+        SmallMultiples(f"Local steering, from {start:.2f} to {stop:.2f} s", tuple(curves)),
+        Table("How much stays in the span", columns, tuple(rows), (), note),
+    ]
+
+
+def _span(shown: Shown) -> tuple[float, float]:
+    """The middle of each clip, in seconds."""
+    bench = shown.audit.test
+    seconds = bench.original.sounds.shape[1] / bench.time.sample_rate
+    return (seconds - shown.span_s) / 2, (seconds + shown.span_s) / 2
 
 
 @dataclass(frozen=True)
@@ -53,8 +66,7 @@ class _Local:
 
 def _locally(shown: Shown, one: Answer) -> _Local:
     audit, bench = shown.audit, shown.audit.test
-    seconds = bench.original.sounds.shape[1] / bench.time.sample_rate
-    start, stop = (seconds - shown.span_s) / 2, (seconds + shown.span_s) / 2
+    start, stop = _span(shown)
     zero = audit.zero("test", one.way if one.way != "published" else "published-kept")
     span = {"start_s": start, "stop_s": stop, "fade_s": shown.fade_s}
     local = bench.steered(one.vector, one.dose, **span)
@@ -79,12 +91,12 @@ def _locally(shown: Shown, one: Answer) -> _Local:
     energy = float(within / max(apart.sum(), 1e-30))
     size = [mean_over_clips(np.abs(x)[:, :, None].swapaxes(1, 2))[0] for x in (change, whole)]
     curve = Curve(
-        f"Local steering: {one.vector.name} from {start:.2f} to {stop:.2f} s",
+        one.vector.name,
         times,
         (Series("within the span", size[0]), Series("the same everywhere", size[1], control=True)),
         Axis("time", "s"),
-        Axis(f"mean |change| of {shown.concepts[one.which]}", "s.d."),
-        f"{share:.0%} of the change lies inside the span.",
+        Axis(f"mean |change| of {shown.concepts[one.which]}", concept.unit),
+        f"{share:.1%} of the change lies inside the span.",
     )
     verdict: Verdict = "cannot be tested here"
     if np.isfinite(share):
@@ -94,7 +106,7 @@ def _locally(shown: Shown, one: Answer) -> _Local:
         share, "", {"the same control everywhere": null}, interval, "", shown.tap,
     )  # fmt: skip
     sentence = (
-        f"{shown.tap}: {one.vector.name} within a span keeps {share:.0%} of its change there."
+        f"{shown.tap}: {one.vector.name} within a span keeps {share:.1%} of its change there."
     )
     reason = "It holds when at least 90 % of the change lies inside the span."
     return _Local(

@@ -8,7 +8,7 @@ from auscult.analyses.parts.steering.audit import Answer
 from auscult.analyses.parts.steering.desk import desk_blocks
 from auscult.analyses.parts.steering.local import composed_blocks, local_blocks
 from auscult.analyses.parts.steering.shown import Made, Shown
-from auscult.blocks import Axis, Block, Curve, Heatmap, Series, Table
+from auscult.blocks import Axis, Block, Curve, Heatmap, Series, SmallMultiples, Table
 from auscult.interventions.ways import WORDS
 from auscult.measures.steering import monotonicity, saturation
 
@@ -18,8 +18,7 @@ def blocks_of(shown: Shown, n_heard: int, advance: Callable[[float], None]) -> M
     made = Made()
     made.blocks += desk_blocks(shown, made, n_heard)
     made.blocks += [*_passes(shown.answers, shown.concepts), *_leakage(shown)]
-    made.blocks += _doses(shown)
-    made.blocks += [_quality(shown)]
+    made.blocks += [_doses(shown), _quality(shown)]
     advance(0.95)
     made.blocks += local_blocks(shown, made)
     made.blocks += composed_blocks(shown)
@@ -69,6 +68,7 @@ def _passes(answers: Sequence[Answer], concepts: Sequence[str]) -> list[Block]:
             "in the corpus's outer quarter of the concept, with the control and without; mean rank "
             "correlation of strength and change over clips; the strength at which 90 % of the "
             "largest effect is reached (∞: not before the last); effect through the quantiser.",
+            folded=True,
         ),
     ]
 
@@ -107,9 +107,9 @@ def _leakage(shown: Shown) -> list[Block]:
     return found
 
 
-def _doses(shown: Shown) -> list[Block]:
+def _doses(shown: Shown) -> SmallMultiples:
     """Effect over how far vectors moved, less to the left and more to the right."""
-    found: list[Block] = []
+    found: list[Curve] = []
     for which, concept in enumerate(shown.concepts):
         series = []
         ways = dict.fromkeys(a.way for a in shown.answers if a.which == which)
@@ -133,15 +133,18 @@ def _doses(shown: Shown) -> list[Block]:
                 series.append(Series(name, np.zeros(len(xs)), xs, *edges, control=True))
         found.append(
             Curve(
-                f"Dose and response: {concept}",
+                concept,
                 np.zeros(0),
                 tuple(series),
                 Axis("vectors moved, less or more", "of their spread"),
                 Axis(f"change of {concept}", "s.d."),
-                "Bands hold 95 % of random directions of the same length and rule.",
             )
         )
-    return found
+    return SmallMultiples(
+        "Dose and response",
+        tuple(found),
+        "Bands hold 95 % of random directions of the same length and rule.",
+    )
 
 
 def _quality(shown: Shown) -> Table:
@@ -180,4 +183,5 @@ def _quality(shown: Shown) -> Table:
         "are from other recordings of the corpus, at equal level. SI-SDR and the log spectrum "
         "compare each version with the same clip at strength 0."
     )
-    return Table("Quality at the strength that was chosen", columns, tuple(rows), units, note)
+    title = "Quality at the strength that was chosen"
+    return Table(title, columns, tuple(rows), units, note, folded=True)
