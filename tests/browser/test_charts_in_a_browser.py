@@ -1,6 +1,9 @@
 """Charts read alone: lines that differ, axes of things by name, equality drawn, piles told."""
 
+import base64
 import json
+import struct
+from itertools import pairwise
 
 import pytest
 
@@ -108,3 +111,69 @@ def test_points_in_one_place_are_one_larger_mark_that_says_so(show):
     )
     assert sizes == [pytest.approx(2 * sizes[1]), sizes[1]]
     assert "up to 8 points in one place" in page.inner_text("#own")
+
+
+def matrix(values, names):
+    flat = [one for row in values for one in row]
+    data = base64.b64encode(struct.pack(f"<{len(flat)}f", *flat)).decode()
+    places = list(range(len(names)))
+    class_axis = {**AXIS, "name": "class", "label": "class"}
+    return {
+        "type": "Heatmap", "title": "drawn", "note": "", "colour_map": "diverging",
+        "values": {"f32": data, "shape": [len(values), len(names)]}, "x": places, "y": places,
+        "x_axis": class_axis, "y_axis": class_axis, "value_axis": SHARE,
+        "x_names": names, "y_names": names,
+    }  # fmt: skip
+
+
+NAMES = ["clock", "dog", "rain", "saw"]
+
+
+@pytest.mark.parametrize(
+    ("small", "largest", "n", "written", "bar"),
+    [
+        (-2.9e-4, 0.062, 4, ["0.000", "0.062"], ""),
+        (-2.9e-7, -1.9e-6, 4, ["−0.3", "−1.9"], "numbers in the cells × 10⁻⁶"),
+        (-2.9e-4, float("nan"), 2, ["−2.90 × 10⁻⁴", "–"], ""),
+    ],
+)
+def test_numbers_in_cells_are_written_as_fully_as_they_do_not_touch(
+    small, largest, n, written, bar, show
+):
+    values = [[small] * n for _ in range(n)]
+    values[1][1] = largest
+    page = show(matrix(values, NAMES[:n]), viewport=PHONE)
+    boxes = page.evaluate(
+        """() => [...document.querySelectorAll('#own .cell')].map((one) => {
+          const { left, right } = one.getBoundingClientRect();
+          return [one.textContent, left, right];
+        })"""
+    )
+    assert [boxes[0][0], boxes[n + 1][0]] == written
+    rows = [boxes[i : i + n] for i in range(0, n * n, n)]
+    assert all(one[2] + 4 <= other[1] for row in rows for one, other in pairwise(row))
+    assert ("numbers in the cells" in page.locator("#own .colourbar").inner_text()) == bool(bar)
+    assert bar in page.locator("#own .colourbar").inner_text()
+
+
+def test_numbers_that_find_no_room_are_left_to_the_pointer(show):
+    names = [f"class {i}" for i in range(12)]
+    page = show(matrix([[-12.34] * 12] * 12, names), viewport=PHONE)
+    assert page.locator("#own .cell").count() == 0
+
+
+def test_three_curves_stand_beside_one_another_with_axes_of_their_own(show):
+    def one(name, unit, top):
+        axis = {**SHARE, "unit": unit, "label": f"{name} ({unit})"}
+        drawn = curve(title=name, x=[0, 1, 2], series=[series("own", [0, top / 2, top])])
+        return {**drawn, "y_axis": axis}
+
+    curves = [one("pitch", "semitones", 2), one("loudness", "dB", 40), one("brightness", "Hz", 900)]
+    page = show({"type": "SmallMultiples", "title": "drawn", "note": "", "curves": curves})
+    tops = [page.locator("#own .beside svg").nth(i).bounding_box()["y"] for i in range(3)]
+    assert len(set(tops)) == 1
+    assert page.locator("#own .beside .tool", has_text="CSV").count() == 3
+    assert {"2", "40", "500"} <= set(ticks(page))
+    alike = [one("a", "dB", 2), one("b", "dB", 40)]
+    page = show({"type": "SmallMultiples", "title": "drawn", "note": "", "curves": alike})
+    assert ticks(page).count("40") == 2

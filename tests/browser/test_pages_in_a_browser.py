@@ -145,3 +145,41 @@ def test_a_gap_in_a_band_does_not_end_it(visit, rendered):
     )
     assert paths
     assert not [path for path in paths if "NaN" in path]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_row_of_pages_shows_the_own_one(name, visit, rendered):
+    page = visit(rendered, viewport={"width": 320, "height": 740}).open(name)
+    seen, own = page.evaluate(
+        """() => {
+          const words = document.createRange();
+          words.selectNodeContents(document.querySelector(".top nav [aria-current]"));
+          return [document.querySelector(".top nav"), words].map((one) => {
+            const { left, right } = one.getBoundingClientRect();
+            return [left, right];
+          });
+        }"""
+    )
+    assert seen[0] - 0.5 <= own[0] < own[1] <= seen[1] + 0.5
+
+
+@pytest.mark.parametrize("name", ["index", "ledger"])
+def test_the_row_of_pages_stays_where_the_own_one_is_seen(name, visit, rendered):
+    page = visit(rendered, viewport={"width": 320, "height": 740}).open(name)
+    assert page.evaluate("document.querySelector('.top nav').scrollLeft") == 0
+    assert page.evaluate(
+        "(one => one.scrollWidth > one.clientWidth)(document.querySelector('.top nav'))"
+    )
+
+
+def test_what_is_folded_opens_by_a_press_and_on_paper(visit, rendered, tmp_path):
+    page = visit(rendered).open("filters")
+    inside = page.locator(".blocks details td").first
+    assert not inside.is_visible()
+    page.locator(".blocks details > summary").first.click()
+    assert inside.is_visible()
+    page.locator(".blocks details > summary").first.click()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert inside.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert not inside.is_visible()

@@ -63,7 +63,7 @@ def filter_blocks() -> list[Block]:
         SmallMultiples("Filters one by one", tuple(each)),
         _scales(),
         _bandwidths(),
-        _narrowest(centres, widths),
+        *_narrowest(centres, widths),
         Missing("Phase response", "The tap gives magnitudes only: phase cannot be measured here."),
     ]
 
@@ -129,14 +129,17 @@ def _bandwidths() -> Bars:
     )
 
 
-def _narrowest(centres: np.ndarray, widths: np.ndarray) -> Table:
-    rows = [
+def _narrowest(centres: np.ndarray, widths: np.ndarray) -> list[Table]:
+    rows = tuple(
         (f"filter {i}", float(centres[i]), float(widths[i]), float(1 / widths[i]), i % 2 == 0)
-        for i in np.argsort(widths)[:5].tolist()
-    ]
-    columns = ("filter", "centre", "bandwidth", "Q", "tuned")
+        for i in np.argsort(widths).tolist()
+    )
+    columns, units = ("filter", "centre", "bandwidth", "Q", "tuned"), ("", "Hz", "octaves", "", "")
     note = "Q is centre over bandwidth."
-    return Table("The five narrowest", columns, tuple(rows), ("", "Hz", "octaves", "", ""), note)
+    return [
+        Table("The five narrowest", columns, rows[:5], units, note),
+        Table("The others", columns, rows[5:], units, note, folded=True),
+    ]
 
 
 def motion_blocks(clip_ids: Sequence[str], seconds: float) -> list[Block]:

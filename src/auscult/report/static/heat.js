@@ -61,17 +61,15 @@
   };
   const MOST_WRITTEN = 150;
   // Ways of writing the numbers of one table, the fullest first: each by itself; all with as many decimals as
-  // the largest needs for two digits; all in its power of ten.
+  // the largest needs for two digits, where these are few; all in its power of ten.
   const spellings = (values) => {
     const largest = Math.max(...Array.from(values).filter(Number.isFinite).map(Math.abs));
     const power = largest > 0 ? Math.floor(Math.log10(largest)) : 0;
     const all = (one) => Array.from(values, (value) => (Number.isFinite(value) ? one(value) : "–"));
     const fixed = (value, decimals) => value.toFixed(decimals).replace("-", "−").replace(/^−(0(?:\.0+)?)$/, "$1");
-    return [
-      { power: 0, words: all((value) => number(Number(value.toPrecision(2)))) },
-      { power: 0, words: all((value) => fixed(value, Math.min(Math.max(1 - power, 0), 20))) },
-      { power, words: all((value) => fixed(value / 10 ** power, 1)) },
-    ];
+    const found = [{ power: 0, words: all((value) => number(Number(value.toPrecision(2)))) }];
+    if (Math.abs(power) <= 3) found.push({ power: 0, words: all((value) => fixed(value, Math.max(1 - power, 0))) });
+    return [...found, { power, words: all((value) => fixed(value / 10 ** power, 1)) }];
   };
   // The numbers of a small table of things, in ink that can be read on the cell's colour and in the fullest way
   // that leaves room between them. Gives the power of ten that they stand in; null where none fits.
