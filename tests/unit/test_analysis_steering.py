@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from auscult.blocks import Choices, Heatmap, Table
+from auscult.blocks import Choices, Heatmap, SmallMultiples, Table
 from auscult.core.errors import UserError
 from auscult.experiment.run import Run, run
 from auscult.experiment.steer_file import steer_file
@@ -141,6 +141,9 @@ def test_the_page_has_a_desk_a_map_and_reasons(hearing):
         for block in blocks
         if isinstance(block, Table) and block.title.startswith("What passes")
     )
+    local = next(b for b in blocks if isinstance(b, SmallMultiples) and b.title.startswith("Local"))
+    # By the concepts' own estimators, which are not divided by a spread.
+    assert [one.y_axis.unit for one in local.curves] == ["dB re full scale", "Hz"]
     assert {row[4] for row in table.rows} <= {"holds", "does not hold", "explained by control"}
     assert all(row[-1] for row in table.rows)
 

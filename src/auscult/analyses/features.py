@@ -78,7 +78,7 @@ class Features(Analysis):
         "Do a few directions cover what the layer says, and is that more than noise would give?"
     )
     source: ClassVar[str] = "METHODS A-4, A-10 (Cosme-Clifford, Post 1, §1.3)"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     @classmethod
     def controls(cls, params: FeatureParams) -> tuple[Condition, ...]:  # noqa: ARG003

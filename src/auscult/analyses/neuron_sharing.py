@@ -70,7 +70,7 @@ class NeuronSharing(Analysis):
         "Which classes share neurons, within a task and across tasks, and is it more than chance?"
     )
     source: ClassVar[str] = "METHODS D-4 (arXiv 2602.15307, Figs. 1–6)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: NeuronSharingParams) -> tuple[Condition, ...]:  # noqa: ARG003
