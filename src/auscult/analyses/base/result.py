@@ -1,6 +1,7 @@
 """What an analysis found: numbers with their controls, verdicts, and the sounds that it made."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
