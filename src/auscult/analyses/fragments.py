@@ -216,7 +216,7 @@ def _card(
     many = pick_top(*where, params.n_compared, params.n_compared, distance)
     rng = named_rng(context.seed, "fragments", heard.tap, feature)
     compared = heard.bench.compare(many)
-    null = heard.bench.compare(heard.bench.matched(many, rng))
+    null = heard.bench.compare(heard.bench.matched(many, rng), resampled=False)
     areas = compared.areas
     deviation = _deviation(heard, feature, rng)
     spectrum, peak_db = fragment_spectrum(heard.places, many, heard.corpus)

@@ -71,8 +71,8 @@ class ShapeBench:
         times = rng.multinomial(n, np.full(n, 1 / n), _N_RESAMPLES)
         return cls(places, numbers, _shaped(places, numbers, rows), times)
 
-    def compare(self, rows: Int[np.ndarray, " k"]) -> Compared:
-        """Areas under the curve of fragments against the reference."""
+    def compare(self, rows: Int[np.ndarray, " k"], resampled: bool = True) -> Compared:
+        """Areas under the curve of fragments against the reference; a null needs no resamples."""
         nothing = Compared(dict.fromkeys(SHAPES, _NAN))
         if not len(rows):
             return nothing
@@ -81,12 +81,13 @@ class ShapeBench:
         for name in SHAPES:
             (a, of_a), (b, of_b) = (_known(one, name) for one in (own, self.reference))
             areas[name] = auc(a, b) if len(a) > 1 else _NAN
-            if np.isfinite(areas[name]):
+            if resampled and np.isfinite(areas[name]):
                 drawn.append(resampled_auc(a, b, self.times[:, of_a].T, self.times[:, of_b].T))
-        if not drawn:
+        known = [area for area in areas.values() if np.isfinite(area)]
+        if not known:
             return nothing
-        far = np.abs(np.array([one for one in areas.values() if np.isfinite(one)]) - 0.5)
-        return Compared(areas, float(far.max()), np.abs(np.stack(drawn) - 0.5).max(axis=0))
+        far = float(np.abs(np.array(known) - 0.5).max())
+        return Compared(areas, far, np.abs(np.stack(drawn) - 0.5).max(0) if drawn else np.zeros(0))
 
     def matched(
         self, rows: Int[np.ndarray, " k"], rng: np.random.Generator
