@@ -12,16 +12,24 @@ from auscult.analyses.joint_dictionaries import (
     UNPAIRED,
     JointDictionaries,
     JointDictionariesParams,
+    _Rows,
+    _twin,
 )
 from auscult.dictionaries.base import DICTIONARIES
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
-from auscult.measures.crosscoding import affine_map, spread_by_part, unpaired
+from auscult.measures.crosscoding import (
+    affine_map,
+    errors_by_part,
+    spread_by_part,
+    unpaired,
+)
 from auscult.store.source import ArraySource
 from auscult.testing.planted import PlantedContext
 
 D, N = 12, 4000
 PARAMS = JointDictionariesParams(untrained=False)
 TRAINING = TrainSettings(steps=1200, batch=256, lr=5e-3, seed=0)
+SHORT = TrainSettings(steps=3, batch=64)
 
 
 def directions(seed, n):
@@ -110,6 +118,32 @@ def transcoded(tmp_path, bend):
     made = trained(tmp_path, values["train"], section, targets["train"])
     context = Told(made, values["train"], values["test"], targets)
     return JointDictionaries().run(context, PARAMS).judgements[0]
+
+
+def test_what_a_shortcut_gives_back_counts():
+    cls, params = DICTIONARIES.parse(
+        {"type": "transcoder", "n_features": 8, "skip": True, "centre": False, "scale": False}, "t"
+    )
+    straight = cls(params, D).requires_grad_(False)
+    straight.skip.copy_(torch.eye(D))
+    values = np.random.default_rng(0).standard_normal((50, D)).astype("f4")
+    errors, _ = errors_by_part(straight, values, values, [D])
+    assert errors.max() < 1e-9
+
+
+def test_the_recipe_on_frames_out_of_order_knows_the_scale_of_its_targets(tmp_path):
+    rng = np.random.default_rng(0)
+    values = sparse(rng, 500, 6) @ directions(1, 6)
+    targets = 1000.0 * values + 50.0
+    section = {"type": "transcoder", "n_features": 8, "k": 2, "d_out": D}
+    cls, params = DICTIONARIES.parse(section, "test")
+    source, goal = ArraySource(values), ArraySource(targets)
+    own = cls.build(params, D, 0, source.statistics, goal.statistics)
+    joint = Joint("tap", ("here", "there"), [own], lambda split: (source, goal), SHORT)
+    rows = _Rows(values, targets, np.zeros(500, dtype=int))
+    twin = _twin(Told(own, values, values), "joint", joint, rows, (D,))
+    torch.testing.assert_close(twin.target.scale, own.target.scale)
+    torch.testing.assert_close(twin.target.mean, own.target.mean)
 
 
 def test_a_transcoder_explains_what_bends_beyond_an_affine_map(tmp_path):

@@ -117,7 +117,7 @@ class JointDictionaries(Analysis):
     Params: ClassVar[type[Config]] = JointDictionariesParams
     title: ClassVar[str] = "What taps share"
     question: ClassVar[str] = "Which features do taps share, and what does a tap add to another?"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     source: ClassVar[str] = "METHODS §8.1 (Lindsey et al. 2024; Dunefsky et al. 2024)"
 
     @classmethod
@@ -252,7 +252,8 @@ def _twin(
     values = unpaired(rows.values, widths, rng) if crosscoder else rows.values
     targets = None if crosscoder else ArraySource(rows.targets[rng.permutation(len(rows.targets))])
     source = ArraySource(values)
-    built = type(one).build(one.params, one.d_in, context.seed, source.statistics)
+    wanted = None if targets is None else targets.statistics
+    built = type(one).build(one.params, one.d_in, context.seed, source.statistics, wanted)
     with TemporaryDirectory() as folder:
         job = TrainingJob(built, "unpaired", context.seed)
         (made,) = train([job], source, joint.training, Path(folder), targets=targets)

@@ -50,8 +50,10 @@ def errors_by_part(
     edges = np.cumsum([0, *widths])
     errors, on = [], np.zeros(dictionary.n_features)
     for start in range(0, len(values), batch):
-        acts = dictionary.encode(torch.from_numpy(values[start : start + batch]))
-        miss = dictionary.decode(acts).double().numpy() - targets[start : start + batch]
+        x = torch.from_numpy(values[start : start + batch])
+        acts = dictionary.encode(x)
+        # A transcoder's shortcut is part of what it gives back.
+        miss = dictionary.rebuild(x, acts).double().numpy() - targets[start : start + batch]
         errors.append(np.stack([(miss[:, a:b] ** 2).sum(1) for a, b in pairwise(edges)], axis=1))
         on += (acts != 0).sum(0).numpy()
     return np.concatenate(errors), on / len(values)
