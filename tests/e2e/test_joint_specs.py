@@ -161,6 +161,15 @@ def test_keys_that_do_not_go_together_are_refused(entry, said):
         read_spec(joint_spec(dictionaries=[{"name": "t", "n_features": 8, **entry}]))
 
 
+def test_frames_beside_each_need_frames_that_are_recorded():
+    kept = {"record": joint_spec()["record"] | {"sampling": {"policy": "stride", "stride": 2}}}
+    entry = {"name": "t", "type": "transcoder", "n_features": 8, "tap": "conv.0"}
+    entry |= {"target": "act.0", "context": 1}
+    with pytest.raises(ConfigError, match=r"one frame in 2 is recorded"):
+        read_spec(joint_spec(dictionaries=[entry], **kept))
+    assert read_spec(joint_spec(dictionaries=[entry | {"context": 0}], **kept))
+
+
 def test_end_to_end_training_needs_clips_of_one_length():
     sounds = {key: value for key, value in SOUNDS.items() if key != "clip_seconds"}
     with pytest.raises(ConfigError, match=r"set sounds\.clip_seconds"):

@@ -99,8 +99,8 @@ def feed_of(entry: DictionarySpec, tap: str, weights: ControlWeights, stores: St
         reach = (0, entry.lag)
         return Feed(store.windows([0], reach), store.windows([entry.lag], reach), (), {})
     if reads == "target" and entry.target is not None:
-        reach = (-entry.context * store.step, entry.context * store.step)
-        around = range(reach[0], reach[1] + 1, store.step)
+        reach = (-entry.context, entry.context)
+        around = range(reach[0], reach[1] + 1)
         goal = stores(_address(entry.target), weights)
         source, targets = store.windows([*around], reach), goal.windows([0], reach)
         _joined(entry, [tap, entry.target], [source, targets])

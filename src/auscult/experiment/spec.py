@@ -237,6 +237,12 @@ class Spec(Config):
             raise ValueError(f"two dictionaries share a name: {', '.join(sorted(names))}")
         for entry in self.dictionaries:
             entry.check()
+            step = self.record.sampling.step
+            if entry.context and step > 1:
+                raise ConfigError(
+                    f"dictionary {entry.name!r} reads the frames next to each, but one frame in "
+                    f"{step} is recorded: record with the policy all or runs, or set context = 0"
+                )
             if entry.end_to_end is not None and self.clip_seconds is None:
                 raise ConfigError(
                     f"dictionary {entry.name!r} is trained end to end on batches of clips, which "
