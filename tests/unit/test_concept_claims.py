@@ -52,6 +52,7 @@ def test_the_concept_that_gains_most_speaks_and_without_gain_the_one_read_best()
     gains, best = Read(0.5, 0.1, 0.1, 0.1, (0.4, 0.6)), Read(0.9, 0.1, 0.1, 0.85, (0.88, 0.92))
     judged = aligned("latent", [("a", "loudness", gains), ("b", "pitch", best)])
     assert "loudness" in judged.measurement.name
+    assert "2 readings were looked at" in judged.reason
     none = Read(0.5, 0.1, 0.1, 0.6, (0.4, 0.6))
     worse = Read(0.9, 0.1, 0.1, 0.99, (0.88, 0.92))
     judged = aligned("latent", [("a", "loudness", none), ("b", "pitch", worse)])

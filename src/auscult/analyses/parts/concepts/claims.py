@@ -113,7 +113,8 @@ def aligned(tap: str, candidates: Sequence[tuple[str, str, Read]]) -> Judgement:
         verdict,
         "Some published concept must be read from trained features more accurately, with the "
         "whole interval, than from the untrained dictionary, the majority class and a probe of "
-        "shuffled labels.",
+        f"shuffled labels. {len(candidates)} readings were looked at, and nothing is corrected for "
+        "their number.",
         "PK-01b",
     )
 
