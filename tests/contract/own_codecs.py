@@ -77,3 +77,17 @@ class FrameCodec(nn.Module):
 
 def frames():
     return FrameCodec()
+
+
+class ScalarCodec(BandCodec):
+    """A code for every band: the first of them is no level."""
+
+    def quantize(self, z):
+        return torch.round(8 * z).long()
+
+    def dequantize(self, codes):
+        return codes / 8
+
+
+def scalars():
+    return ScalarCodec()

@@ -72,3 +72,10 @@ def test_with_its_only_level_exchanged_everything_goes(tmp_path):
     swapped = by["log-mel distance: this level exchanged", "level 1"]
     assert swapped.value > 3
     assert result.judgements[0].measurement.value > 0.4
+
+
+@pytest.mark.parametrize("name", ["codes", "code-levels", "code-stability"])
+def test_codes_that_are_no_levels_cannot_be_read_level_by_level(name, tmp_path):
+    result = judged(tmp_path, "scalars", name)
+    assert {one.verdict for one in result.judgements} == {"cannot be tested here"}
+    assert "24 codes a frame, and the first of them alone" in result.judgements[0].reason

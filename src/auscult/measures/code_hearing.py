@@ -14,6 +14,7 @@ from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.core.timebase import TimeBase
 from auscult.models.base import AudioModel
+from auscult.models.stimulus import harmonic_noise
 from auscult.sounds.notes import harmonic_tone
 from auscult.sounds.synthetic import fade, hz_of
 from auscult.taps.probe import time_base
@@ -32,7 +33,8 @@ class CodeReader:
         model: Its ``codec`` must give codes and take them back.
 
     Raises:
-        NothingToMeasureError: It has no codec, or one without codes.
+        NothingToMeasureError: It has no codec, or one without codes, or with codes of which the
+            first so many stand for nothing by themselves.
     """
 
     def __init__(self, model: AudioModel) -> None:
@@ -46,11 +48,26 @@ class CodeReader:
         self._encode, self._decode = codec.encode, codec.decode
         self._codes, self._from_codes = codec.codes, codec.from_codes
         self._books = list(codec.codebooks.values())
+        self._check_levels()
 
     @cached_property
     def time(self) -> TimeBase:
         """Where the frames of the codes lie."""
         return time_base(self.model, "latent")
+
+    def _check_levels(self) -> None:
+        n_samples = self.model.probe_samples or self.model.sample_rate
+        latents = self.latents(harmonic_noise(self.model.sample_rate, 1, n_samples)[:, 0].numpy())
+        codes = self.codes(latents)
+        try:
+            alone = tuple(self.sums(codes, 1).shape)
+        except (RuntimeError, ValueError, LookupError):
+            alone = ()
+        if alone != latents.shape:
+            raise NothingToMeasureError(
+                f"{self.model.name} has {codes.shape[1]} codes a frame, and the first of them "
+                "alone stands for no latents: they are not levels that add up"
+            )
 
     def latents(self, waves: Float[np.ndarray, "sound time"]) -> Float[Tensor, "sound d frame"]:
         """Latents of mono sounds at the model's rate."""

@@ -163,7 +163,10 @@ def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Mea
         if not reaches(reading):
             if model.codec is not None:
                 return _behind_the_quantiser(model, tap, hint)
-            problem = TapError(f"nothing that {tap.address} says depends smoothly on the sound")
+            problem = TapError(
+                f"nothing that {tap.address} says depends smoothly on the sound; behind a "
+                f"quantiser, name the codec: encode, quantise and decode of [model]"
+            )
             continue
         found = _from_reading(model, tap, reading, n_samples)
         if found is not None and (

@@ -136,8 +136,11 @@ def _why_silent(model: AudioModel, tap: ResolvedTap) -> str:
     if tap.tap.decodes:
         return "it fires only while latents become sound, so call model.codec.decode() in the block"
     if tap.point.side in tap.tap.methods:
+        name = tap.tap.methods[tap.point.side].name
+        if path:
+            return f"nothing called {name}() of {path!r}"
         return (
-            f"nothing called {tap.tap.methods[tap.point.side].name}() of {path or 'the network'!r}"
+            f"its forward does not call {name}(); forward of [model] can name the methods to call"
         )
     if isinstance(module, nn.ModuleList | nn.ModuleDict | nn.ParameterList | nn.ParameterDict):
         return f"it is a {type(module).__name__}, which nothing calls; tap its items, {path}.0 …"
