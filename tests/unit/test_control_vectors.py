@@ -12,6 +12,7 @@ from auscult.core.errors import CheckpointError, ConfigError, StoreError, TapErr
 from auscult.core.tensors import read_json, write_json
 from auscult.core.timebase import TimeBase
 from auscult.experiment.start import build_model
+from auscult.experiment.steer_file import Moved
 from auscult.interventions.control import ControlProvenance, ControlVector, dictionary_digest
 from auscult.interventions.controlled import control
 from auscult.interventions.resynthesis import Resynthesis, fitted, resynthesise
@@ -215,3 +216,23 @@ def test_a_model_without_a_way_back_is_refused(sounds):
     toy = build_model({"type": "toy-samplecnn"})
     with pytest.raises(TapError, match="cannot turn its activations back into sound"):
         resynthesise(toy, sounds)
+
+
+@pytest.mark.parametrize(
+    ("asked", "what"),
+    [
+        ({"strength": float("nan")}, "strength: input should be a finite number"),
+        ({"start_s": 2.0, "stop_s": 1.0}, "the span ends at 1 s, before it starts at 2 s"),
+        ({"fade_s": -1.0}, "fade_s"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_vector_is_a_sentence(asked, what):
+    with pytest.raises(ConfigError, match=what):
+        control(raw(), **asked)
+
+
+def test_what_has_no_value_moved_by_none():
+    nan = float("nan")
+    assert Moved("pitch", "Hz", nan, nan, nan, 1.0).cells() == ("pitch", "–", "–", "–", "–")
+    told = Moved("pitch", "Hz", -0.25, 3.0, 0.5, 0.5).cells()
+    assert told == ("pitch", "−0.25 Hz", "−0.5", "+3 Hz", "0.5 Hz")

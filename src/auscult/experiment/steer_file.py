@@ -11,6 +11,7 @@ import torch
 from auscult.analyses.parts.steering.trials import estimators, frames_of, measured
 from auscult.core.audio import Audio
 from auscult.core.errors import AudioError, UserError
+from auscult.core.numbers import amount
 from auscult.core.rng import named_rng
 from auscult.core.tensors import read_json
 from auscult.experiment.start import build_model, model_of
@@ -47,9 +48,17 @@ class Moved:
 
     def cells(self) -> tuple[str, ...]:
         """As a row of text."""
-        told = [f"{value:+.3g} {self.unit}".strip() for value in (self.steered, self.floor)]
-        in_sd = f"{self.steered / self.spread:+.2f}"
-        return (self.concept, told[0], in_sd, told[1], f"{self.random:.3g} {self.unit}".strip())
+        return (
+            self.concept,
+            _change(self.steered, self.unit),
+            _change(self.steered / self.spread),
+            _change(self.floor, self.unit),
+            amount(self.random, self.unit),
+        )
+
+
+def _change(value: float, unit: str = "") -> str:
+    return f"{'+' if value > 0 else ''}{amount(value, unit)}"
 
 
 def steer_file(
@@ -137,7 +146,7 @@ def _figures(
     original, plain = mean_of(audio.samples), mean_of(versions(None, requantise)[0].numpy())
     steered = mean_of(versions(edit, requantise)[0].numpy())
     rng = named_rng(0, "steer", vector.name)
-    random = np.zeros(len(original))
+    random = np.full(len(original), np.nan)
     span = edit.params.model_dump(include={"start_s", "stop_s", "fade_s"})
     for _ in range(_N_RANDOM):
         other = replace(vector, direction=_random_like(vector, rng))

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auscult.core.config import Config
+from auscult.core.config import Config, parse
 from auscult.core.errors import ConfigError
 from auscult.core.timebase import TimeBase
 from auscult.interventions.base import EDITS, Edit, EditParams, expect_width
@@ -69,9 +69,13 @@ def control(
     stop_s: float | None = None,
     fade_s: float = 0.0,
 ) -> Control:
-    """An edit that applies a vector, everywhere or within a span that it fades into and out of."""
-    params = ControlParams(strength=strength, start_s=start_s, stop_s=stop_s, fade_s=fade_s)
-    return Control(params, vector)
+    """An edit that applies a vector, everywhere or within a span that it fades into and out of.
+
+    Raises:
+        ConfigError: A span that ends before it begins, or a strength that is no number.
+    """
+    said = {"strength": strength, "start_s": start_s, "stop_s": stop_s, "fade_s": fade_s}
+    return Control(parse(ControlParams, said, "control"), vector)
 
 
 def _renormed(vector: ControlVector, before: Tensor, after: Tensor) -> Tensor:
