@@ -10,6 +10,7 @@ import soundfile
 
 from auscult.core.errors import AudioError, ConfigError
 from auscult.sounds.base import SOUNDS, clips
+from auscult.sounds.decoding import decode
 
 RATE = 8_000
 
@@ -214,7 +215,7 @@ def test_integers_stored_as_floats_are_skipped_when_cut(folder):
     assert "scale its samples" in reason_when_cut(folder, "bad.wav")
 
 
-@pytest.mark.parametrize("name", ["bad.flac", "bad.mp3"])
+@pytest.mark.parametrize("name", ["bad.flac", "bad.mp3", "bad.wav"])
 def test_a_file_that_breaks_off_is_skipped_when_cut(folder, name):
     soundfile.write(folder / "whole.bin", noise(4), RATE, format=name[4:].upper())
     content = (folder / "whole.bin").read_bytes()
@@ -244,6 +245,16 @@ def test_a_format_that_hides_under_another_extension_is_named(folder):
 def test_what_only_looks_like_a_sound_is_named(folder, content, what):
     (folder / "bad.wav").write_bytes(content + bytes(200))
     assert reason(folder, "bad.wav").startswith(what)
+
+
+@pytest.mark.parametrize("size", [0x7FFF_FFFF, 0xFFFF_FFFF])
+def test_a_stream_that_did_not_know_its_length_is_heard_whole(folder, size):
+    soundfile.write(folder / "stream.wav", noise(), RATE, subtype="PCM_16")
+    content = bytearray((folder / "stream.wav").read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = size.to_bytes(4, "little")
+    (folder / "stream.wav").write_bytes(content)
+    assert decode(folder / "stream.wav")[0].shape == (1, len(noise()))
 
 
 def test_an_impossible_sample_rate_is_skipped(folder):

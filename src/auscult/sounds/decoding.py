@@ -1,6 +1,7 @@
 """Sound files to samples through libsndfile; whatever cannot be used is refused with a sentence."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,8 @@ sound."""
 
 _BLOCK_FRAMES = 1 << 20
 _TOLERATED_LOSS_S = 0.1
+_CUT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+_UNKNOWN_BYTES = 0x7FFF_FFFF
 
 
 def duration_of(path: Path) -> float:
@@ -83,7 +86,7 @@ def decode(
         AudioError: It cannot be decoded to its end, is empty, or holds values that are not numbers.
     """
     with _opened(path) as file:
-        rate, n_wanted = int(file.samplerate), int(file.frames)
+        rate, n_wanted = int(file.samplerate), _promised(file)
         if max_seconds is not None:
             n_wanted = min(n_wanted, max(1, round(max_seconds * rate)))
         blocks = list(_blocks(file, n_wanted))
@@ -96,6 +99,19 @@ def decode(
         )
     _check(samples)
     return np.ascontiguousarray(samples), rate
+
+
+def _promised(file: Any) -> int:
+    """Frames that the header promises; of a cut WAV libsndfile counts those that are left.
+
+    The most that fits stands for a length that a stream did not know when it began.
+    """
+    told = _CUT.search(file.extra_info)
+    n_frames = int(file.frames)
+    if told is None:
+        return n_frames
+    promised, there = int(told[1]), int(told[2])
+    return n_frames * promised // there if there < promised < _UNKNOWN_BYTES else n_frames
 
 
 @contextmanager
