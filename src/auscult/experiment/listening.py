@@ -75,6 +75,11 @@ class Listening:
         return self._models[wanted]
 
     def _built(self, weights: ControlWeights, own: Weights) -> AudioModel:
+        model = self._weighted(weights, own)
+        model.clip_samples = round((self.spec.clip_seconds or 0.0) * model.sample_rate)
+        return model
+
+    def _weighted(self, weights: ControlWeights, own: Weights) -> AudioModel:
         cls, params, _ = self.spec.model_part()
         seed = self.spec.seed
         if not is_first_layer_only(weights):

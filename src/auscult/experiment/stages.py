@@ -146,13 +146,15 @@ def valid_frames(
 ) -> np.ndarray:
     """Frames whose hop begins within the sound.
 
-    Not in its padding and not in a silent 10-ms block.
+    Not in its padding and not in a silent 10-ms block; a single frame stands for the whole clip.
     """
     starts = np.array([int(i * time.hop) for i in range(n_frames)])
     valid = starts < clip.n_valid
     if silence_db is not None:
         block = max(1, round(_BLOCK_S * clip.audio.sample_rate))
         silent = silence_mask(clip.audio, block, silence_db)
+        if n_frames == 1:
+            return valid & ~silent.all()
         valid &= ~silent[np.minimum(starts // block, len(silent) - 1)]
     return valid
 

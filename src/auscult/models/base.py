@@ -139,6 +139,8 @@ class AudioModel(ABC):
             probabilities.
         probe_samples: Length of a clip that suits the model, for probes; shorter ones may be
             refused by it. 0 leaves the choice to the probe.
+        clip_samples: Length of the clips that a run feeds it, 0 where they have several: what is
+            said once a clip lies in the middle of one.
     """
 
     registered_name: ClassVar[str] = ""
@@ -153,6 +155,7 @@ class AudioModel(ABC):
     generator: "Generator | None" = None
     labels: tuple[str, ...] = ()
     probe_samples: int = 0
+    clip_samples: int = 0
 
     @classmethod
     @abstractmethod

@@ -225,7 +225,7 @@ def _from_reading(
     model: AudioModel, tap: ResolvedTap, reading: Reading, n_samples: int
 ) -> Measured | None:
     if reading.n_frames == 1:
-        whole = Fraction(n_samples)
+        whole = Fraction(model.clip_samples or n_samples)
         time = TimeBase(model.sample_rate, whole, (whole - 1) / 2, whole, global_=True)
         return Measured(time)
     if reading.n_items > 1:

@@ -45,14 +45,15 @@ class TapRow:
         time = self.time
         heard = "whole clip" if time.global_ else "all before" if time.unbounded_past else ""
         causal = "causal" if time.causal else "looks ahead"
+        places = (str(time.hop), str(time.span), f"{float(time.frame_rate):g}")
+        if time.global_ and self.shape[:1] == (1,):
+            places = ("clip", "clip", "one a clip")
         return (
             self.address,
             self.path,
             self.kind,
             " x ".join(str(size) for size in self.shape),
-            str(time.hop),
-            str(time.span),
-            f"{float(time.frame_rate):g}",
+            *places,
             heard or causal,
             self.verified,
         )
