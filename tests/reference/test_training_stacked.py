@@ -149,8 +149,18 @@ class TestTeams:
     def test_batches_of_more_than_one_piece_are_not_for_stacks(self):
         assert self.sizes([built()], batch=1 << 20) == [(0, False)]
 
-    def test_with_no_teams_each_goes_its_own_way(self):
-        assert self.sizes([built(), built(1)], n_teams=0) == [(0, False), (1, False)]
+    def test_what_goes_its_own_way_is_left_out(self):
+        dictionaries, like = [built(), built(1), built(2)], [0, None, 0]
+        conduct = Conduct(clip_norm=1.0, dead_after=100)
+
+        def make(i, member):
+            return Learner(dictionaries[i], f"{i}", None, conduct, 1.0, member)
+
+        _, teams = teams_of(dictionaries, like, 64, 1, make)
+        assert sorted((first, isinstance(team, Stack)) for first, team in teams) == [
+            (0, True),
+            (1, False),
+        ]
 
 
 class TestLearning:

@@ -83,6 +83,19 @@ class TestLearning:
         beside = train(jobs, SOURCE, SHORT, tmp_path / "2")[1]
         assert all(torch.equal(alone.state_dict()[k], v) for k, v in beside.state_dict().items())
 
+    def test_what_goes_its_own_way_does_not_change_the_others(self, tmp_path):
+        relu = {"type": "relu", "l1_weight": 0.05}
+        alone = train([TrainingJob(built(**relu), "a")], SOURCE, SHORT, tmp_path / "1")[0]
+        other = TrainingJob(built(**relu, seed=1), "b", local_weight=0.5)
+        pair = [TrainingJob(built(**relu), "a"), other]
+        beside = train(pair, SOURCE, SHORT, tmp_path / "2")[0]
+        assert all(torch.equal(alone.state_dict()[k], v) for k, v in beside.state_dict().items())
+
+    def test_gates_do_not_learn_without_their_own_loss(self, tmp_path):
+        jobs = [TrainingJob(built(type="gated"), "g", local_weight=0.0)]
+        with pytest.raises(ConfigError, match="such as 'g' learn who is on from their own"):
+            train(jobs, SOURCE, SHORT, tmp_path)
+
     @pytest.mark.parametrize("prefetch", [0, 3])
     def test_reading_ahead_changes_nothing(self, prefetch, tmp_path):
         settings = SHORT.model_copy(update={"prefetch": prefetch})

@@ -77,6 +77,11 @@ class TestSparsity:
         trained(tmp_path, settings, l1_weight=0.002)
         assert log_of(tmp_path)[-1]["l0"] > 4.0
 
+    def test_what_is_held_to_a_target_of_its_own_cannot_be_steered_to_another(self, tmp_path):
+        settings = SHORT.model_copy(update={"target_l0": 2.0})
+        with pytest.raises(ConfigError, match="set their own k or target_l0"):
+            trained(tmp_path, settings, type="jump-relu", target_l0=3.0)
+
     def test_types_without_a_weight_cannot_be_steered(self, tmp_path):
         settings = SHORT.model_copy(update={"target_l0": 2.0})
         with pytest.raises(ConfigError, match=r"topk dictionaries such as 'a' have none"):
@@ -150,16 +155,37 @@ class TestResampling:
         assert not moments["linear.decoder"][dead].any()
         assert moments["linear.decoder"][alive].any()
 
-    def test_badly_rebuilt_vectors_are_drawn_more_often(self):
+    def test_badly_rebuilt_vectors_are_drawn_more_often_and_none_twice(self):
         dictionary = self.dying()
-        learner = self.learner(dictionary, every=1)
+        learner = self.learner(dictionary, every=2)
         x = torch.from_numpy(SOURCE.rows(np.arange(64))).clone()
-        x[7] *= 100.0
-        for step in range(3):
+        far = [7, 20, 41]
+        x[far] *= 100.0
+        for step in range(2):
             learner.step(step, x, None, 1e-6)
-        far = dictionary.preprocess(x)[7]
-        cosines = dictionary.linear.decoder[:3].detach() @ (far / far.norm())
-        assert_close(cosines, torch.ones(3))
+        vectors = dictionary.preprocess(x)[far]
+        unit = vectors / torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        cosines = dictionary.linear.decoder[:3].detach() @ unit.T
+        assert_close(cosines.max(0).values, torch.ones(3))
+        assert_close(cosines.max(1).values, torch.ones(3))
+
+    def test_where_there_are_too_few_vectors_some_are_drawn_again(self):
+        dictionary = self.dying()
+        learner = self.learner(dictionary, every=2)
+        x = torch.from_numpy(SOURCE.rows(np.arange(2)))
+        for step in range(2):
+            dictionary.vectors_since_fired[:3] = 100
+            learner.step(step, x, None, 1e-6)
+        assert learner._line["resampled"] >= 3
+
+    @pytest.mark.parametrize("frozen", ["decoder", "soft-decoder"])
+    def test_encoders_begin_anew_at_atoms_that_stay(self, frozen):
+        linear = self.dying(frozen=frozen).linear
+        dead = torch.tensor([0, 2])
+        directions = torch.nn.functional.normalize(torch.randn(2, linear.decoder.shape[1]))
+        linear.revive(dead, directions)
+        cosines = torch.nn.functional.cosine_similarity(linear.encoder, linear.decoder)
+        assert_close(cosines[dead].detach(), torch.ones(2))
 
     def test_without_it_they_stay_dead(self):
         dictionary = self.dying()

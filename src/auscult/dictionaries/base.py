@@ -91,6 +91,7 @@ class Dictionary(nn.Module, ABC):
         trainable: Whether the training loop fits it; otherwise :meth:`fit_from` does.
         reads: What it learns from.
         priced: Whether a weight in its loss decides how sparse it is: ``sparsity`` multiplies it.
+        needs_own_loss: Whether part of it learns from its own reconstruction terms alone.
         unit_atoms: Whether its atoms have unit length.
         rotates: Whether a rotation of vectors and weights changes nothing but their coordinates.
         stacked: How several of one small shape learn with the same calls, if they can.
@@ -110,6 +111,7 @@ class Dictionary(nn.Module, ABC):
     trainable: ClassVar[bool] = True
     reads: ClassVar[Reads] = "vectors"
     priced: bool = False
+    needs_own_loss: ClassVar[bool] = False
     unit_atoms: ClassVar[bool] = True
     rotates: ClassVar[bool] = False
     stacked: "ClassVar[type[StackedGradients] | None]" = None

@@ -50,6 +50,7 @@ class GatedDictionary(Dictionary):
 
     params: Params
     priced = True
+    needs_own_loss = True
     rotates = True
 
     def __init__(self, params: Params, d_in: int) -> None:

@@ -65,11 +65,12 @@ class JumpReluDictionary(Dictionary):
         """All thresholds at the start, in the same units."""
 
     params: Params
-    priced = True
     rotates = True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
+        # With a target of its own, the weight says how hard it is held to it, not where.
+        self.priced = params.target_l0 is None
         self.linear = LinearCoder(d_in, self.n_features)
         start = math.log(params.start_threshold)
         self.log_threshold = nn.Parameter(torch.full((self.n_features,), start))

@@ -92,6 +92,9 @@ class Learner:
         self._steering = torch.zeros((), dtype=torch.float64)
         self._extra_losses = extra_losses
         self._adam, self._member = member or (FlatAdam(dict(dictionary.named_parameters())), 0)
+        span = dictionary.preprocess.span
+        # Adam moves each coordinate by so much: in fewer of them a vector would move less.
+        self._pace = 1.0 if span is None else math.sqrt(dictionary.d_in / len(span))
         for coder in self._coders():
             coder.bf16 = reads_bf16(
                 conduct.bf16, self.device, dictionary.n_features * dictionary.d_in
@@ -198,7 +201,7 @@ class Learner:
         """Let the optimiser, and so all of its members, take a step."""
         if self._conduct.clip_norm is not None:
             self._adam.clip(self._conduct.clip_norm)
-        self._adam.step(lr)
+        self._adam.step(self._pace * lr)
 
     def note(
         self,
@@ -242,7 +245,9 @@ class Learner:
         if not losses.sum() > 0.0:
             return 0
         rng = named_rng(self._conduct.seed, "resample", self.name, step)
-        chosen = rng.choice(len(vectors), len(dead), p=losses / losses.sum())
+        # Two that began alike would stay so.
+        again = len(dead) > int(np.count_nonzero(losses))
+        chosen = rng.choice(len(vectors), len(dead), again, p=losses / losses.sum())
         rows = vectors[torch.from_numpy(chosen).to(vectors.device)]
         for name in dictionary.revive(dead, rows / row_norms(rows)):
             self._adam.forget(name, dead, self._member)

@@ -219,8 +219,8 @@ class LinearCoder(nn.Module):
     ) -> Sequence[str]:
         """Begin features anew (Bricken et al. 2023, "Neuron resampling").
 
-        Atoms become the directions, encoders the same at a fifth of the mean length of the others,
-        their biases 0. Frozen weights stay.
+        Atoms become the directions, encoders those of the atoms at a fifth of the mean length of
+        the others, their biases 0. Frozen weights stay.
         """
         alive = torch.ones(len(self.encoder_bias), dtype=torch.bool, device=dead.device)
         alive[dead] = False
@@ -228,12 +228,12 @@ class LinearCoder(nn.Module):
         length = 0.2 * float(lengths.mean()) if len(lengths) else 0.2
         rewritten = ["linear.encoder_bias"]
         self.encoder_bias[dead] = 0.0
-        if self.frozen != "encoder":
-            self.encoder[dead] = length * directions
-            rewritten.append("linear.encoder")
         if self.frozen == "no":
             self.decoder[dead] = directions
             rewritten.append("linear.decoder")
+        if self.frozen != "encoder":
+            self.encoder[dead] = length * self.decoder[dead]
+            rewritten.append("linear.encoder")
         return rewritten
 
     @torch.no_grad()

@@ -89,7 +89,7 @@ Team = tuple[int, Learner | Stack]
 
 def teams_of(
     dictionaries: Sequence[Dictionary],
-    like: Sequence[int],
+    like: Sequence[int | None],
     batch: int,
     n_teams: int,
     make: Callable[[int, Member | None], Learner],
@@ -98,10 +98,10 @@ def teams_of(
 
     Args:
         dictionaries: As they are when they learn: in their subspace.
-        like: Equal numbers for dictionaries that preprocess vectors alike.
+        like: Equal numbers for dictionaries that preprocess vectors alike; None for one that goes
+            its own type's way.
         batch: Vectors in a batch.
-        n_teams: Into how many teams those of one shape are split, as evenly as can be; 0: none is
-            put together, and each goes its own type's way.
+        n_teams: Into how many teams those of one shape are split, as evenly as can be.
         make: Makes the learner of one, by its position; the member of an optimiser that it is.
 
     Returns:
@@ -123,7 +123,7 @@ def teams_of(
 
 
 def _together(
-    dictionaries: Sequence[Dictionary], like: Sequence[int], batch: int, n_teams: int
+    dictionaries: Sequence[Dictionary], like: Sequence[int | None], batch: int, n_teams: int
 ) -> Iterator[tuple[type[StackedGradients] | None, list[int]]]:
     """Positions of each team, and what its gradients are; None where each goes its own way.
 
@@ -133,7 +133,9 @@ def _together(
     alone: list[int] = []
     for position, dictionary in enumerate(dictionaries):
         kind = dictionary.stacked
-        key = kind.key(dictionary, batch) if kind is not None and n_teams else None
+        key = None
+        if kind is not None and like[position] is not None:
+            key = kind.key(dictionary, batch)
         if key is None:
             alone.append(position)
         else:

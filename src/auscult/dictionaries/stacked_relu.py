@@ -54,7 +54,13 @@ class StackedRelu(StackedGradients):
         """Shape and norm, where it is small, of one piece, and free to learn."""
         linear = dictionary.linear
         one_piece = len(list(pieces(batch, dictionary.n_features))) == 1
-        if linear.frozen != "no" or linear.encoder.numel() > _MOST_WEIGHTS or not one_piece:
+        on_processor = linear.encoder.device.type == "cpu"
+        if (
+            not on_processor
+            or linear.frozen != "no"
+            or linear.encoder.numel() > _MOST_WEIGHTS
+            or not one_piece
+        ):
             return None
         return (*linear.encoder.shape, dictionary.d_in, dictionary.params.norm)
 

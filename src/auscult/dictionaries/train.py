@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -12,14 +11,11 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float64
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from auscult.core.config import Config
-from auscult.core.errors import ConfigError, WidthError
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
@@ -28,17 +24,10 @@ from auscult.dictionaries.joined import JoinedSource
 from auscult.dictionaries.learner import Conduct, ExtraLosses, Learner
 from auscult.dictionaries.products import Bf16, reads_bf16
 from auscult.dictionaries.side_by_side import Preprocessed, side_by_side
-from auscult.dictionaries.span import may_turn, span_of, within
+from auscult.dictionaries.span import Span, may_turn, span_of, within
 from auscult.dictionaries.stack import Member, Team, teams_of
+from auscult.dictionaries.train_checks import check_own_losses, check_shapes, check_sparsity
 from auscult.store.source import VectorSource
-
-Span = Float64[np.ndarray, "rank d_in"] | None
-
-_NEED_TARGETS = {
-    "neighbours": "learns from each vector and the next frame's",
-    "target": "learns what another tap says",
-}
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 
 
 class TrainSettings(Config):
@@ -158,8 +147,10 @@ def train(
         StoreError: The folder holds another training, or damage.
         DivergedError: A loss is not finite; the last checkpoint is kept.
     """
-    _check(jobs, source, targets)
-    _check_sparsity(jobs, settings)
+    named = [(job.name, job.dictionary) for job in jobs]
+    check_shapes(named, source.d_in, None if targets is None else targets.d_in)
+    check_sparsity(named, settings.target_l0, settings.resample_every)
+    check_own_losses(named, [job.local_weight for job in jobs])
     for job in jobs:
         if not job.dictionary.trainable:
             job.dictionary.fit_from(
@@ -184,7 +175,7 @@ def _loop(
     settings: TrainSettings,
     folder: Path,
     on_progress: Callable[[int, int], None] | None,
-    spans: Sequence[Span],
+    spans: Sequence[Span | None],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     _keep_memory()
@@ -261,13 +252,17 @@ def _learners(
             job.dictionary, job.name, job.extra_losses, conduct, job.local_weight, member
         )
 
-    dictionaries = [job.dictionary for job in jobs]
-    plain = all(job.local_weight == 1.0 and job.dictionary.d_in == source.d_in for job in jobs)
+    alone = [
+        job.extra_losses is not None
+        or job.local_weight != 1.0
+        or source.d_in != job.dictionary.d_in
+        for job in jobs
+    ]
     return teams_of(
-        dictionaries,
-        preprocessed.like,
+        [job.dictionary for job in jobs],
+        [None if own else like for own, like in zip(alone, preprocessed.like, strict=True)],
         min(settings.batch, source.n_vectors),
-        torch.get_num_threads() if plain and not apart else 0,
+        1 if apart else torch.get_num_threads(),
         make,
     )
 
@@ -314,7 +309,7 @@ def _identity(
     jobs: Sequence[TrainingJob],
     source: VectorSource,
     settings: TrainSettings,
-    spans: Sequence[Span],
+    spans: Sequence[Span | None],
 ) -> str:
     """Digest of all that decides the result; reading ahead and saving do not."""
     said = {
@@ -337,27 +332,12 @@ def _identity(
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _check_sparsity(jobs: Sequence[TrainingJob], settings: TrainSettings) -> None:
-    for job in jobs:
-        made = job.dictionary
-        if settings.target_l0 is not None and made.trainable and not made.priced:
-            raise ConfigError(
-                f"target_l0 steers a weight of sparsity, and {made.registered_name} dictionaries "
-                f"such as {job.name!r} have none: set their own k, or leave it out"
-            )
-        if settings.resample_every and made.trainable and type(made).revive is Dictionary.revive:
-            raise ConfigError(
-                f"resample_every lets dead features begin anew, and {made.registered_name} "
-                f"dictionaries such as {job.name!r} have no way to: leave it out"
-            )
-
-
 def _spans(
     jobs: Sequence[TrainingJob], source: VectorSource, settings: TrainSettings
-) -> list[Span]:
+) -> list[Span | None]:
     """The subspace in which each is trained; a loss from elsewhere knows the whole space only."""
-    known: dict[bool, Span] = {}
-    found: list[Span] = []
+    known: dict[bool, Span | None] = {}
+    found: list[Span | None] = []
     for job in jobs:
         dictionary, centred = job.dictionary, bool(job.dictionary.params.centre)
         turns = settings.rotate and job.extra_losses is None and source.d_in == dictionary.d_in
@@ -374,25 +354,3 @@ def _reads_bf16(dictionary: Dictionary, settings: TrainSettings) -> bool:
     """What ``auto`` comes to on this machine: another must not go on with other roundings."""
     device = next(dictionary.parameters()).device
     return reads_bf16(settings.bf16, device, dictionary.n_features * dictionary.d_in)
-
-
-def _check(jobs: Sequence[TrainingJob], source: VectorSource, targets: VectorSource | None) -> None:
-    names = [job.name for job in jobs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two dictionaries are named {name!r}: rename one")
-        if not _NAME.fullmatch(name):
-            raise ConfigError(f"{name!r} cannot name a dictionary: use letters, digits and _ . + -")
-    d_out = source.d_in if targets is None else targets.d_in
-    for job in jobs:
-        dictionary = job.dictionary
-        if targets is None and dictionary.reads in _NEED_TARGETS:
-            raise ConfigError(
-                f"dictionary {job.name!r} of type {dictionary.registered_name!r} "
-                f"{_NEED_TARGETS[dictionary.reads]}: give them as targets"
-            )
-        if (dictionary.d_in, dictionary.d_out) != (source.d_in, d_out):
-            raise WidthError(
-                f"dictionary {job.name!r} goes from width {dictionary.d_in} to {dictionary.d_out}, "
-                f"but the vectors from {source.d_in} to {d_out}"
-            )

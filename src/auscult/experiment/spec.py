@@ -12,7 +12,6 @@ from auscult.core.config import Config, override, parse, read_toml
 from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.dictionaries.end_to_end import EndToEndSettings
-from auscult.dictionaries.gated import GatedDictionary
 from auscult.dictionaries.train import TrainSettings
 from auscult.models.base import AudioModel, Weights, model_part
 from auscult.sounds.base import SOUNDS, SoundSource
@@ -167,7 +166,7 @@ class DictionarySpec(Config):
             and (not cls.trainable or self.of == "generators" or cls.reads == "parts"),
             "learns who is on from its own reconstruction alone: set end_to_end.local_weight above "
             "0": self.end_to_end is not None
-            and issubclass(cls, GatedDictionary)
+            and cls.needs_own_loss
             and self.end_to_end.local_weight == 0,
         }
         for fault, is_so in faults.items():
