@@ -58,6 +58,33 @@ def test_contenders_train_in_turns_and_a_broken_one_is_left_out(
     assert "ours float32" in told
 
 
+def test_a_peer_is_as_good_where_ours_is_no_better_at_as_many_features(bench, capsys):
+    asked = {"d": 10, "m": 100, "kind": "relu"}
+    got = {"cpu_ms": 9.0, "memory_mb": 50.0, "encode_rate": 100.0}
+    points = [(2.0, 0.8), (8.0, 0.2), (32.0, 0.05)]
+    results = {
+        "sparse": got | {"step_ms": 3.0, "fvu": 0.42, "l0": 4.0},
+        "dense": got | {"step_ms": 2.0, "fvu": 0.2, "l0": 16.0},
+        "beyond": got | {"step_ms": 1.0, "fvu": 0.01, "l0": 64.0},
+        "ours bf16": got | {"step_ms": 1.0, "fvu": 0.2, "l0": 8.0},
+    }
+    row = bench.show(asked, results, [50.0, 100.0], points)
+    assert row[5] == "3.0 × (sparse)"
+    assert "0.42 / 0.4" in row
+    assert "at the L0 of dense, 16.0: its FVU 0.2, ours 0.1\n" in capsys.readouterr().out
+
+
+def test_the_front_gets_worse_with_fewer_features(bench, tmp_path):
+    values = bench.sparse_mixtures(np.random.default_rng(0), 8192, 8, 16, 2, True)
+    paths = {side: str(tmp_path / f"{side}.npy") for side in ("train", "held")}
+    for path in paths.values():
+        np.save(path, values)
+    asked = {"d": 8, "m": 16, "kind": "relu", "l1": 0.5, "lr": 1e-2, "bf16": "off", "steps": 60}
+    points = bench.front(asked | paths, n=4)
+    assert len(points) >= 3
+    assert points[0][1] > 2.0 * points[-1][1]
+
+
 def test_the_table_compares_with_the_fastest_peer_and_with_what_the_machine_allows(bench, capsys):
     asked = {"d": 10, "m": 100, "kind": "relu", "goal": 3.0}
     # Five products of 4,096 vectors are 0.04096 GFLOP: 0.4096 ms at a peak of 100 GFLOP/s.
