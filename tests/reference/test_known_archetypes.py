@@ -331,8 +331,10 @@ class OfAnyWidth(Planted):
 @pytest.mark.parametrize(("cls", "params"), ANALYSES)
 def test_vectors_of_any_width_and_signed_directions_are_judged(d, cls, params, wide):
     result = asked(wide(d), cls, params)
-    assert all(one.measurement.controls for one in result.judgements)
-    assert result.judgements
+    told = [one for one in result.judgements if np.isfinite(one.measurement.value)]
+    assert told
+    untold = [one for one in result.judgements if one not in told]
+    assert {one.verdict for one in untold} <= {"cannot be tested here"}
 
 
 @pytest.fixture(scope="module")

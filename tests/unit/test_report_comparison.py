@@ -144,7 +144,7 @@ def test_copies_differ_in_nothing(tmp_path):
     found = compare([a, b])
     assert found.settings == ()
     assert found.names == ("first (a)", "first (b)")
-    assert all(one.value == 0 for row in found.rows for one in row.differences)
+    assert [one.value for row in found.rows for one in row.differences] == [0]
 
 
 def test_runs_of_one_name_in_folders_of_one_name_are_numbered(tmp_path):
