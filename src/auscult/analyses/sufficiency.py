@@ -24,6 +24,7 @@ from auscult.analyses.parts.reading import Moves, chosen_dictionary, drawn_moves
 from auscult.blocks import Axis, Block, Curve, Histogram, Missing, Series, Verdict
 from auscult.core.config import Config
 from auscult.core.errors import NothingToMeasureError
+from auscult.core.numbers import number
 from auscult.core.rng import named_rng
 from auscult.measures.rebuilding import (
     AMBIENT,
@@ -234,13 +235,13 @@ def _low(
         value,
         "",
         others or {PCA: _NAN},
-        published=f"{published:.0e} (P1, Fig. 7a)",
+        published=f"{number(published, 1)} (P1, Fig. 7a)",
         tap=study.tap,
     )
     return _judged(
         study,
         measured,
-        f"{what} leave {value:.1e} of the generators' energy",
+        f"{what} leave {number(value, 2)} of the generators' energy",
         value <= 10 * published,
         all(null > 10 * value for null in nulls.values()),
         "the error is at most ten times the published one, and a tenth of that of "

@@ -10,6 +10,8 @@ def number(value: float | int | None, digits: int = 4) -> str:
 
     >>> number(0.123456), number(12), number(1234567), number(-0.0000123), number(None)
     ('0.1235', '12', '1,234,567', '−1.23 × 10⁻⁵', '–')
+    >>> number(1e-5, 1), number(5.5e-15, 2)
+    ('1 × 10⁻⁵', '5.5 × 10⁻¹⁵')
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
@@ -19,7 +21,7 @@ def number(value: float | int | None, digits: int = 4) -> str:
         return f"{int(value):,}".replace("-", "−")
     size = abs(value)
     if size < 1e-3 or size >= 1e6:
-        mantissa, exponent = f"{value:.2e}".split("e")
+        mantissa, exponent = f"{value:.{min(digits, 3) - 1}e}".split("e")
         return f"{mantissa.replace('-', '−')} × 10{str(int(exponent)).translate(_SUPERSCRIPT)}"
     decimals = max(0, digits - 1 - math.floor(math.log10(size)))
     shown = f"{value:,.{decimals}f}"
