@@ -6,6 +6,8 @@ import pytest
 from auscult.analyses.parts.cards import Places
 from auscult.analyses.parts.dictionaries.fragment_shapes import (
     RANDOM_FRAGMENTS,
+    SHAPES,
+    Compared,
     ShapeBench,
     selective,
 )
@@ -74,3 +76,13 @@ def test_the_interval_is_over_recordings():
     found = bench.compare(rows)
     low, high = selective("tap", [found], [found]).interval
     assert high - low > 0.05
+
+
+def test_a_feature_that_speaks_in_none_of_the_recordings_drawn_does_not_end_the_interval():
+    nan = float("nan")
+    areas = dict.fromkeys(SHAPES, 0.8)
+    one = Compared(areas, 0.3, np.array([0.1, nan, 0.3, nan]))
+    other = Compared(areas, 0.3, np.array([0.3, 0.4, nan, nan]))
+    found = selective("tap", [one, other], [one, other])
+    # The draws give 0.2, 0.4 and 0.3; of the last nothing is known.
+    np.testing.assert_allclose(found.interval, np.quantile([0.2, 0.4, 0.3], [0.025, 0.975]))

@@ -103,7 +103,7 @@ class Fragments(Analysis):
         "fragments?"
     )
     source: ClassVar[str] = "METHODS A-5, A-6 (Cosme-Clifford, Post 1, Fig. 2 and 3)"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     @classmethod
     def controls(cls, params: FragmentParams) -> tuple[Condition, ...]:  # noqa: ARG003

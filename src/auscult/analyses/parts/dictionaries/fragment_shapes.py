@@ -118,15 +118,16 @@ def selective(tap: str, own: Sequence[Compared], null: Sequence[Compared]) -> Me
     """Median over features of the largest |AUC - 0.5|, beside that of random fragments.
 
     Over the features that are on often enough to be compared; unknown without any. The interval is
-    over recordings.
+    over recordings; a feature that speaks in none of those drawn is left out of that draw.
     """
     pairs = [
         (a, b) for a, b in zip(own, null, strict=True) if np.isfinite([a.extreme, b.extreme]).all()
     ]
     if not pairs:
         return Measurement(_NAME, _NAN, "", {RANDOM_FRAGMENTS: _NAN}, tap=tap)
-    drawn = np.median([a.resampled for a, _ in pairs], axis=0)
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+    drawn = np.stack([a.resampled for a, _ in pairs])
+    drawn = np.nanmedian(drawn[:, np.isfinite(drawn).any(0)], axis=0)
+    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (_NAN, _NAN)
     return Measurement(
         _NAME,
         float(np.median([a.extreme for a, _ in pairs])),
