@@ -56,7 +56,7 @@ def test_inside_and_afterwards_the_loss_is_the_same(section):
     span = span_of(source.statistics, centred=True)
     assert span is not None
     with within(dictionary, span):
-        assert dictionary.linear.encoder.shape == (40, 8)
+        assert dictionary.linear.encoder.shape == (40, 16)
         inside = loss_of(dictionary, x)
     assert dictionary.linear.encoder.shape == (40, 24)
     afterwards = loss_of(dictionary, x)
@@ -100,13 +100,13 @@ class TestSpan:
     def test_it_holds_the_vectors_and_a_multiple_of_eight(self):
         values = flat_vectors()
         rows = span_of(ArraySource(values).statistics, centred=True).rows
-        assert rows.shape == (8, 24)
-        assert rows @ rows.T == pytest.approx(np.eye(8), abs=1e-12)
+        assert rows.shape == (16, 24)
+        assert rows @ rows.T == pytest.approx(np.eye(16), abs=1e-12)
         centred = values - values.mean(0, dtype=np.float64)
         assert centred @ rows.T @ rows == pytest.approx(centred, abs=1e-5)
 
     def test_without_centring_it_holds_the_mean(self):
-        values = flat_vectors(rank=8)
+        values = flat_vectors(rank=7)
         rows = span_of(ArraySource(values).statistics, centred=False).rows
         assert rows.shape == (16, 24)
         assert values @ rows.T @ rows == pytest.approx(values, abs=1e-4)
@@ -117,7 +117,7 @@ class TestSpan:
         assert span_of(ArraySource(values).statistics, centred=True) is not None
         assert span_of(ArraySource(noisy).statistics, centred=True) is None
 
-    @pytest.mark.parametrize("rank", [17, 24])
+    @pytest.mark.parametrize("rank", [9, 24])
     def test_a_large_one_does_not_pay(self, rank):
         assert span_of(ArraySource(flat_vectors(rank=rank)).statistics, centred=True) is None
 
@@ -174,7 +174,7 @@ def test_atoms_keep_what_lies_along_the_vectors_and_spare_directions_the_rest():
     source = ArraySource(flat_vectors())
     dictionary = built({"type": "relu"}, source).double()
     span = span_of(source.statistics, centred=True)
-    assert (len(span.held), len(span.spare)) == (5, 3)
+    assert (len(span.held), len(span.spare)) == (5, 11)
     held, before = torch.from_numpy(span.held), dictionary.linear.decoder.detach().clone()
     with within(dictionary, span):
         pass
@@ -190,7 +190,7 @@ def test_no_coordinate_is_special():
     span = span_of(ArraySource(values).statistics, centred=True)
     along, mixed = (((values - values.mean(0)) @ rows.T).std(0) for rows in (span.held, span.rows))
     assert along.max() > 50.0 * along.min()
-    assert mixed.max() < 10.0 * mixed.min()
+    assert mixed.max() < 20.0 * mixed.min()
 
 
 class Stopped(Exception):
@@ -242,7 +242,7 @@ class TestPreprocessed:
         inside, outside = built(TYPES[0], source), built(TYPES[0], source)
         with within(inside, span_of(source.statistics, centred=True)):
             shapes = [vectors.shape for vectors in Preprocessed([inside, outside])(x)]
-        assert shapes == [(50, 8), (50, 24)]
+        assert shapes == [(50, 16), (50, 24)]
 
     def test_neither_is_what_is_scaled_otherwise_or_sees_another_span_of_as_many_dimensions(self):
         source, x = ArraySource(flat_vectors()), torch.from_numpy(flat_vectors()[:50])

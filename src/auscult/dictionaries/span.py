@@ -31,7 +31,8 @@ class Span:
 
     Attributes:
         held: Directions that hold the vectors, but for a share of 1e-10 of their squared lengths.
-        spare: Directions across them, at least one.
+        spare: Directions across them, as many or more: in fewer, what atoms have across the vectors
+            adds up as it never would in the whole space.
     """
 
     held: Float64[np.ndarray, "rank d_in"]
@@ -78,7 +79,7 @@ def span_of(statistics: Statistics, *, centred: bool) -> Span | None:
     values, rows = principal_directions(moments)
     left = values.sum() - np.cumsum(values)
     rank = int(np.argmax(left <= _NOTHING * values.sum())) + 1
-    size = -(-(rank + 1) // _MULTIPLE) * _MULTIPLE
+    size = -(-2 * rank // _MULTIPLE) * _MULTIPLE
     return Span(rows[:rank], rows[rank:size]) if size <= _WORTH_IT * len(values) else None
 
 
