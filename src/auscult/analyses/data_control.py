@@ -253,7 +253,7 @@ def _spread(params: DataControlParams, tap: str, heard: Mapping[str, _Heard]) ->
 def _flat(params: DataControlParams, tap: str, heard: Mapping[str, _Heard]) -> Judgement:
     """A constant collapses into one direction, if it moves anything (A-15).
 
-    Under no claim: P1-12 is about noise, and METHODS §9 calls the constant an artefact.
+    Under no claim: P1-12 is about noise, and that a constant collapses is no finding.
     """
     flat, real = heard[FLAT], heard[REAL]
     value = flat.rms / real.rms if real.rms > 0 and np.isfinite(flat.rms) else _NAN
