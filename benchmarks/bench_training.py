@@ -235,7 +235,7 @@ def show(asked, results, peaks, points=None):
         for name, got in peers.items()
         if "fvu" in got
     }
-    for name, fvu in ours.items():
+    for name, fvu in ours.items() if points else ():
         print(f"  at the L0 of {name}, {peers[name]['l0']:.1f}: its FVU {peers[name]['fvu']:.4g}, "
               f"ours {fvu:.4g}")  # fmt: skip
     as_good = {

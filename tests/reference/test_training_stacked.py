@@ -141,7 +141,8 @@ class TestTeams:
         ids=str,
     )
     def test_what_differs_learns_apart(self, section, stacked):
-        cls, params = DICTIONARIES.parse({"type": "relu", "n_features": 20} | section, "here")
+        plain = {"type": "relu", "n_features": 20, "centre": False, "scale": False}
+        cls, params = DICTIONARIES.parse(plain | section, "here")
         other = cls.build(params, SOURCE.d_in, 0, SOURCE.statistics)
         first = [built(), built(1)]
         assert self.sizes([*first, other], n_teams=1) == [(0, True), (2, stacked)]
