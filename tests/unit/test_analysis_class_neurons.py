@@ -135,6 +135,6 @@ def test_a_task_may_ask_for_some_recordings_only():
     assert found["sex (a)"]["test"].labels.tolist() == [0, 0, -1, 1, 1, -1]
 
 
-def test_a_task_without_two_classes_names_the_labels_there_are():
-    with pytest.raises(NothingToMeasureError, match="corpus, sex"):
+def test_a_task_without_two_classes_counts_those_there_are():
+    with pytest.raises(NothingToMeasureError, match=r"sex has no two classes .* \(train: F 1\)"):
         tasks_of({"train": side([{"sex": "F", "corpus": "a"}])}, [TaskSpec(label="sex", fewest=2)])
