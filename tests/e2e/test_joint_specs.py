@@ -170,6 +170,20 @@ def test_frames_beside_each_need_frames_that_are_recorded():
     assert read_spec(joint_spec(dictionaries=[entry | {"context": 0}], **kept))
 
 
+@pytest.mark.parametrize(
+    ("entry", "train", "said"),
+    [
+        ({"type": "topk"}, {"target_l0": 2.0}, "topk dictionaries such as 't' have none"),
+        ({"type": "jump-relu", "target_l0": 3.0}, {"target_l0": 2.0}, "own k or target_l0"),
+        ({"type": "temporal"}, {"resample_every": 9}, "such as 't' have no way to"),
+    ],
+)
+def test_what_a_type_has_nothing_for_is_refused_before_anything_is_recorded(entry, train, said):
+    entry = {"name": "t", "n_features": 8, **entry}
+    with pytest.raises(ConfigError, match=said):
+        read_spec(joint_spec(dictionaries=[entry], train=joint_spec()["train"] | train))
+
+
 def test_end_to_end_training_needs_clips_of_one_length():
     sounds = {key: value for key, value in SOUNDS.items() if key != "clip_seconds"}
     with pytest.raises(ConfigError, match=r"set sounds\.clip_seconds"):

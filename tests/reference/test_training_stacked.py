@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from auscult.core.errors import DivergedError
+from auscult.core.errors import DivergedError, InvariantError
 from auscult.dictionaries.base import DICTIONARIES
 from auscult.dictionaries.flat_adam import FlatAdam
 from auscult.dictionaries.learner import Conduct, Learner
@@ -235,6 +235,12 @@ class TestLearning:
         assert not moments[1][:3].any()
         assert moments[1][3:].any(1).all() == moments[2].any(1).all() == np.True_
         assert dictionaries[1].dead.tolist() == []
+
+    def test_a_target_is_not_passed_over(self):
+        _, [(_, stack)] = learners_of(several(torch.float32), Conduct(1.0, 100))
+        x = drawn(64, torch.float32)
+        with pytest.raises(InvariantError, match="vectors alone"):
+            stack.step(0, x, x, 1e-3)
 
     def test_each_gradient_is_shortened_by_itself(self):
         dictionaries = several(torch.float32)

@@ -106,7 +106,7 @@ class TestSparsity:
     )
     def test_a_type_has_such_a_weight_where_its_settings_give_it_a_penalty(self, section):
         dictionary = built(**section)
-        assert dictionary.priced == bool(PENALTIES & set(dictionary.claims()))
+        assert dictionary.priced_by(dictionary.params) == bool(PENALTIES & set(dictionary.claims()))
 
 
 @pytest.mark.parametrize("longest", [0.01, None])

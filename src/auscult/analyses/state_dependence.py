@@ -1,7 +1,7 @@
 """Does the state foretell which archetype leads on, beyond what overlapping windows explain?"""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -27,19 +27,24 @@ from auscult.analyses.parts.answering import (
     page,
     untested,
 )
+from auscult.analyses.parts.dynamics.lag_pictures import (
+    CHANCE,
+    LINEAR,
+    MAJORITY,
+    SHUFFLED,
+    by_archetype,
+    lag_table,
+    over_lags,
+)
 from auscult.analyses.parts.reading import archetypes_by_lag, n_recordings, sample_moves
-from auscult.blocks import Axis, Bars, Block, Curve, Heatmap, Series, Table, Verdict
+from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.measures.directions import Foretold, foretell, gap_interval, recalls
 from auscult.measures.prediction import shuffled_successors
 
-_SHUFFLED = "shuffled successors"
-_LINEAR = "read off a linear prediction"
-_MAJORITY = "most frequent archetype"
-_CHANCE = "one of as many"
 _PERMUTED = "labels permuted in training"
-_CASES = {OWN: BASE, str(NOISE): NOISE, str(RANDOM): RANDOM, _SHUFFLED: BASE}
+_CASES = {OWN: BASE, str(NOISE): NOISE, str(RANDOM): RANDOM, SHUFFLED: BASE}
 _MARGIN = 0.02
 _SINGLE = "The test side has one recording: some that archetypes were fitted to are read as well."
 _PUBLISHED = "about 0.85 against 0.05 (P1 §1.5.5)"
@@ -109,9 +114,9 @@ class StateDependence(Analysis):
         """Findings, accuracy over the lag with every null, and which archetypes are confused."""
         pictures: list[Block] = []
         for tap in result.facts["taps"]:
-            pictures += [_over_lags(result, tap, "accuracy"), _over_lags(result, tap, "balanced")]
-            pictures += _by_archetype(result, tap)
-        return page(result, _how_to_read(result), [*pictures, _lag_table(result)])
+            pictures += [over_lags(result, tap, "accuracy"), over_lags(result, tap, "balanced")]
+            pictures += by_archetype(result, tap)
+        return page(result, _how_to_read(result), [*pictures, lag_table(result)])
 
 
 def _case(
@@ -127,7 +132,7 @@ def _case(
             store = context.store(tap, condition)
         moves = sample_moves(store, lag, params.most_vectors)
         # Were any state to follow any other, −r[t] would still regress to the mean.
-        shuffled = case == _SHUFFLED
+        shuffled = case == SHUFFLED
         generators = shuffled_successors(moves.states, rng) if shuffled else moves.values
         return foretell(
             context.dictionaries(name, tap, condition)[0],
@@ -155,10 +160,10 @@ def _numbers(
     """Accuracy, its excess, balanced accuracy, linear R²: each with the nulls that it can have."""
     own, at = found[OWN], f"at lag {lag}"
     others = {name: one for name, one in found.items() if name != OWN}
-    chance = {_CHANCE: 1 / own.n_labels if own.n_labels else float("nan")}
-    accuracy = {_MAJORITY: own.majority, **chance, _PERMUTED: own.permuted}
-    accuracy |= {_LINEAR: own.linear_accuracy, **{n: one.accuracy for n, one in others.items()}}
-    balanced = {**chance, _LINEAR: own.linear_balanced}
+    chance = {CHANCE: 1 / own.n_labels if own.n_labels else float("nan")}
+    accuracy = {MAJORITY: own.majority, **chance, _PERMUTED: own.permuted}
+    accuracy |= {LINEAR: own.linear_accuracy, **{n: one.accuracy for n, one in others.items()}}
+    balanced = {**chance, LINEAR: own.linear_balanced}
     balanced |= {name: one.balanced for name, one in others.items()}
     linear = {name: one.r_squared for name, one in others.items()}
     skill = {name: one.skill for name, one in others.items()}
@@ -244,7 +249,7 @@ def _verdict(found: Mapping[str, Foretold], beyond: Measurement) -> Verdict:
         beyond.value > _MARGIN
         and beyond.interval[0] > 0
         and all(own.balanced > null.balanced and own.skill > null.skill for null in nulls)
-        and own.accuracy > found[_SHUFFLED].accuracy + _MARGIN
+        and own.accuracy > found[SHUFFLED].accuracy + _MARGIN
     )
     return "holds" if exceeds else "explained by control"
 
@@ -267,7 +272,7 @@ def _against_chance(tap: str, own: Foretold, accuracy: Measurement) -> Judgement
 
 def _untested(tap: str, why: str) -> Judgement:
     sentence = f"{tap}: the published accuracy cannot be compared."
-    return untested(sentence, f"{why}.", "P1-14", "accuracy at lag 1", tap, [_CHANCE])
+    return untested(sentence, f"{why}.", "P1-14", "accuracy at lag 1", tap, [CHANCE])
 
 
 def _row(
@@ -293,11 +298,11 @@ def _arrays(tap: str, by_lag: Mapping[int, Mapping[str, Foretold]]) -> dict[str,
         for kind in ("accuracy", "balanced")
     }
     curves |= {
-        f"{_LINEAR}/accuracy": [one.linear_accuracy for one in owns],
-        f"{_LINEAR}/balanced": [one.linear_balanced for one in owns],
-        f"{_MAJORITY}/accuracy": [one.majority for one in owns],
-        f"{_CHANCE}/accuracy": [1 / max(one.n_labels, 1) for one in owns],
-        f"{_CHANCE}/balanced": [1 / max(one.n_labels, 1) for one in owns],
+        f"{LINEAR}/accuracy": [one.linear_accuracy for one in owns],
+        f"{LINEAR}/balanced": [one.linear_balanced for one in owns],
+        f"{MAJORITY}/accuracy": [one.majority for one in owns],
+        f"{CHANCE}/accuracy": [1 / max(one.n_labels, 1) for one in owns],
+        f"{CHANCE}/balanced": [1 / max(one.n_labels, 1) for one in owns],
         "low": [one.interval[0] for one in owns],
         "high": [one.interval[1] for one in owns],
     }
@@ -327,74 +332,4 @@ def _how_to_read(result: Result) -> str:
         "evidence. Shuffled successors keep the second property alone. The published 5 % is one "
         "archetype in twenty; always naming the most frequent one does better than that.\n\n"
         f"Up to {result.facts['most_vectors']:,} generators of each condition, evenly spread."
-    )
-
-
-def _over_lags(result: Result, tap: str, kind: Literal["accuracy", "balanced"]) -> Block:
-    """A curve over the lags, or bars where there is one lag."""
-    names = [OWN, str(NOISE), str(RANDOM), _SHUFFLED, _LINEAR, _MAJORITY, _CHANCE]
-    known = {name: result.arrays.get(f"{tap}/{name}/{kind}") for name in names}
-    values = {name: one for name, one in known.items() if one is not None}
-    what = "accuracy" if kind == "accuracy" else "balanced accuracy"
-    note = "P1 §1.5.5 has one number, about 0.85 against 0.05, presumably at lag 1."
-    lags = result.facts["lags"]
-    if len(lags) == 1:
-        each = np.array([one[0] for one in values.values()])
-        title = f"{tap}: {what} at lag {lags[0]}, and under controls"
-        return Bars(title, tuple(values), each, Axis("condition"), Axis(what), note=note)
-    ends = {"low": result.arrays[f"{tap}/low"], "high": result.arrays[f"{tap}/high"]}
-    banded = OWN if kind == "accuracy" else ""
-    series = tuple(
-        Series(name, one, control=name != OWN, **(ends if name == banded else {}))
-        for name, one in values.items()
-    )
-    note += " Band: 95 % over recordings." if kind == "accuracy" else ""
-    x = np.array(lags, dtype=np.float64)
-    return Curve(f"{tap}: {what} over the lag", x, series, Axis("lag", "frames"), Axis(what), note)
-
-
-def _by_archetype(result: Result, tap: str) -> list[Block]:
-    """Whose archetypes are told, at the shortest lag."""
-    lag = result.facts["lags"][0]
-    confusion = result.arrays[f"{tap}/confusion"]
-    if not len(confusion):
-        return []
-    ranks = np.arange(1, len(confusion) + 1)
-    series = []
-    for name in (OWN, str(NOISE), str(RANDOM), _SHUFFLED):
-        recall = result.arrays[f"{tap}/{name}/recall"]
-        if len(recall):
-            own_ranks = np.arange(1, len(recall) + 1)
-            series.append(Series(name, recall, own_ranks, control=name != OWN))
-    rank = Axis("archetype, by rank of use")
-    return [
-        Curve(
-            f"{tap}: how often each archetype is told, at lag {lag}",
-            ranks,
-            tuple(series),
-            rank,
-            Axis("share told"),
-            "Each condition has archetypes of its own, so ranks stand for different archetypes.",
-        ),
-        Heatmap(
-            f"{tap}: which archetypes are taken for which, at lag {lag}",
-            confusion,
-            ranks,
-            ranks,
-            Axis("archetype answered, by rank of use"),
-            rank,
-            Axis("share of its cases"),
-        ),
-    ]
-
-
-def _lag_table(result: Result) -> Table:
-    numbers = ("accuracy", "beyond overlap", "most frequent", "balanced accuracy")
-    counts = ("generators of these archetypes", "archetypes", "tested", "recordings tested")
-    return Table(
-        "State dependence by lag",
-        ("tap", "lag", "samples heard twice", *numbers, *counts, "not tested because"),
-        tuple(tuple(row) for row in result.facts["rows"]),
-        ("", "frames", "share", "", "", "", "", "share", "", "", "", ""),
-        "METHODS asks for lags of 1, of one filter length and of two.",
     )

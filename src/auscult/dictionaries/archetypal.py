@@ -18,10 +18,7 @@ from auscult.dictionaries.base import (
 )
 from auscult.dictionaries.linear import row_norms, squared_error
 from auscult.dictionaries.sampling import centroids, sampled
-from auscult.dictionaries.selection import (
-    expect_k,
-    keep_top,
-)
+from auscult.dictionaries.selection import expect_k, keep_top
 from auscult.store.source import VectorSource
 
 

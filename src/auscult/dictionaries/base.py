@@ -90,7 +90,6 @@ class Dictionary(nn.Module, ABC):
     Attributes:
         trainable: Whether the training loop fits it; otherwise :meth:`fit_from` does.
         reads: What it learns from.
-        priced: Whether a weight in its loss decides how sparse it is: ``sparsity`` multiplies it.
         needs_own_loss: Whether part of it learns from its own reconstruction terms alone.
         unit_atoms: Whether its atoms have unit length.
         rotates: Whether a rotation of vectors and weights changes nothing but their coordinates.
@@ -110,7 +109,6 @@ class Dictionary(nn.Module, ABC):
     Params: ClassVar[type[DictionaryParams]] = DictionaryParams
     trainable: ClassVar[bool] = True
     reads: ClassVar[Reads] = "vectors"
-    priced: bool = False
     needs_own_loss: ClassVar[bool] = False
     unit_atoms: ClassVar[bool] = True
     rotates: ClassVar[bool] = False
@@ -183,6 +181,14 @@ class Dictionary(nn.Module, ABC):
     @abstractmethod
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_out"]:
         """Decode to preprocessed vectors."""
+
+    @classmethod
+    def priced_by(cls, params: Any) -> bool:  # noqa: ARG003
+        """Whether, with these settings, a weight in its loss decides how sparse it is.
+
+        ``sparsity`` multiplies it.
+        """
+        return False
 
     def fit_target(self, statistics: Statistics | None) -> None:
         """Take preprocessing of what is given back from its statistics; most give back vectors."""

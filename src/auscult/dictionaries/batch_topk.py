@@ -6,21 +6,10 @@ import numpy as np
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from auscult.dictionaries.base import (
-    DICTIONARIES,
-    Objective,
-)
+from auscult.dictionaries.base import DICTIONARIES, Objective
 from auscult.dictionaries.by_threshold import ByThreshold, ThresholdParams
-from auscult.dictionaries.linear import (
-    BIAS,
-    DECODER,
-    ENCODER,
-    squared_error,
-)
-from auscult.dictionaries.selection import (
-    ENCODER_START,
-    sparse_gradient,
-)
+from auscult.dictionaries.linear import BIAS, DECODER, ENCODER, squared_error
+from auscult.dictionaries.selection import ENCODER_START, sparse_gradient
 
 
 @DICTIONARIES.register("batch-topk")

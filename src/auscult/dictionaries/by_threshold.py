@@ -9,11 +9,7 @@ from torch import Tensor
 
 from auscult.dictionaries.base import Dictionary, DictionaryParams, SaeLensForm
 from auscult.dictionaries.linear import LinearCoder, row_norms
-from auscult.dictionaries.selection import (
-    RunningThreshold,
-    auxiliary_term,
-    expect_k,
-)
+from auscult.dictionaries.selection import RunningThreshold, auxiliary_term, expect_k
 
 
 class ThresholdParams(DictionaryParams):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,11 +14,7 @@ from auscult.core.errors import WidthError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary, DictionaryParams, Objective
 from auscult.dictionaries.linear import squared_error
 from auscult.dictionaries.preprocessing import Preprocessing
-from auscult.dictionaries.selection import (
-    RunningThreshold,
-    auxiliary_loss,
-    expect_k,
-)
+from auscult.dictionaries.selection import RunningThreshold, auxiliary_loss, expect_k
 
 
 @DICTIONARIES.register("crosscoder")
@@ -72,6 +68,11 @@ class CrosscoderDictionary(Dictionary):
 
     params: Params
 
+    @classmethod
+    def priced_by(cls, params: Any) -> bool:
+        """With the rule that has a penalty."""
+        return bool(params.rule == "relu")
+
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
         self.widths = params.widths or (d_in - d_in // 2, d_in // 2)
@@ -80,7 +81,6 @@ class CrosscoderDictionary(Dictionary):
                 f"a crosscoder needs two parts or more that make up width {d_in}, "
                 f"not {list(self.widths)}"
             )
-        self.priced = params.rule == "relu"
         self.preprocess = Preprocessing(d_in, self.widths)
         self.encoder = nn.Parameter(torch.zeros(self.n_features, d_in))
         self.encoder_bias = nn.Parameter(torch.zeros(self.n_features))

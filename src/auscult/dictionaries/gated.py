@@ -1,6 +1,7 @@
 """Sparse autoencoder that decides apart whether a feature is on and how strongly."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,9 +50,13 @@ class GatedDictionary(Dictionary):
         """Weight of the L1 penalty; with scaled vectors the error beside it is the FVU."""
 
     params: Params
-    priced = True
     needs_own_loss = True
     rotates = True
+
+    @classmethod
+    def priced_by(cls, params: Any) -> bool:  # noqa: ARG003
+        """Its L1 penalty has one."""
+        return True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)

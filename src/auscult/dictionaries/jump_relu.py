@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,10 +68,13 @@ class JumpReluDictionary(Dictionary):
     params: Params
     rotates = True
 
+    @classmethod
+    def priced_by(cls, params: Any) -> bool:
+        """Not with a target of its own: the weight says how hard it is held to it, not where."""
+        return bool(params.target_l0 is None)
+
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
-        # With a target of its own, the weight says how hard it is held to it, not where.
-        self.priced = params.target_l0 is None
         self.linear = LinearCoder(d_in, self.n_features)
         start = math.log(params.start_threshold)
         self.log_threshold = nn.Parameter(torch.full((self.n_features,), start))

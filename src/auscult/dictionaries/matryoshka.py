@@ -7,18 +7,9 @@ from jaxtyping import Float
 from pydantic import model_validator
 from torch import Tensor
 
-from auscult.dictionaries.base import (
-    DICTIONARIES,
-    Objective,
-)
+from auscult.dictionaries.base import DICTIONARIES, Objective
 from auscult.dictionaries.by_threshold import ByThreshold, ThresholdParams
-from auscult.dictionaries.linear import (
-    BIAS,
-    DECODER,
-    ENCODER,
-    gradient_of,
-    squared_error,
-)
+from auscult.dictionaries.linear import BIAS, DECODER, ENCODER, gradient_of, squared_error
 
 
 @DICTIONARIES.register("matryoshka")

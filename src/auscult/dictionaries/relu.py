@@ -1,7 +1,7 @@
 """Sparse autoencoder with rectified activations and an L1 penalty."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -66,9 +66,13 @@ class ReluDictionary(Dictionary):
             return self
 
     params: Params
-    priced = True
     rotates = True
     stacked = StackedRelu
+
+    @classmethod
+    def priced_by(cls, params: Any) -> bool:  # noqa: ARG003
+        """Its L1 penalty has one."""
+        return True
 
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)

@@ -1,7 +1,7 @@
 """Sparse autoencoder whose code has the same length for every vector."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -18,10 +18,7 @@ from auscult.dictionaries.linear import (
     row_norms,
     squared_error,
 )
-from auscult.dictionaries.selection import (
-    expect_k,
-    keep_top,
-)
+from auscult.dictionaries.selection import expect_k, keep_top
 
 
 @DICTIONARIES.register("rms-norm")
@@ -66,9 +63,13 @@ class RmsNormDictionary(Dictionary):
 
     params: Params
 
+    @classmethod
+    def priced_by(cls, params: Any) -> bool:
+        """Where its L1 is a penalty and no selection."""
+        return bool(params.l1_on != "topk")
+
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
-        self.priced = params.l1_on != "topk"
         self.linear = LinearCoder(d_in, self.n_features)
 
     @torch.no_grad()

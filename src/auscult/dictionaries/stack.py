@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from auscult.core.errors import InvariantError
 from auscult.dictionaries.base import Dictionary, Objective
 from auscult.dictionaries.flat_adam import FlatAdam
 from auscult.dictionaries.learner import Learner
@@ -61,7 +62,13 @@ class Stack:
         lr: float,
         vectors: Float[Tensor, "n d"] | None = None,
     ) -> None:
-        """Learn from one batch; arguments and errors are those of :meth:`Learner.step`."""
+        """Learn from one batch; arguments and errors are those of :meth:`Learner.step`.
+
+        Raises:
+            InvariantError: There is a target: what learns from one has no stack.
+        """
+        if target is not None:
+            raise InvariantError("a stack learns from vectors alone")
         if vectors is None:
             vectors, _ = self._learners[0].dictionary.pair(x, target)
         for learner in self._learners:

@@ -8,17 +8,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn import functional
 
-from auscult.dictionaries.base import (
-    DICTIONARIES,
-    Objective,
-)
+from auscult.dictionaries.base import DICTIONARIES, Objective
 from auscult.dictionaries.by_threshold import ByThreshold, ThresholdParams
-from auscult.dictionaries.linear import (
-    BIAS,
-    DECODER,
-    ENCODER,
-    squared_error,
-)
+from auscult.dictionaries.linear import BIAS, DECODER, ENCODER, squared_error
 
 
 @DICTIONARIES.register("temporal")

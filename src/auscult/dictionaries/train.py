@@ -149,7 +149,8 @@ def train(
     """
     named = [(job.name, job.dictionary) for job in jobs]
     check_shapes(named, source.d_in, None if targets is None else targets.d_in)
-    check_sparsity(named, settings.target_l0, settings.resample_every)
+    kinds = [(name, type(made), made.params) for name, made in named]
+    check_sparsity(kinds, settings.target_l0, settings.resample_every)
     check_own_losses(named, [job.local_weight for job in jobs])
     for job in jobs:
         if not job.dictionary.trainable:
@@ -324,7 +325,7 @@ def _identity(
                 getattr(job.extra_losses, "identity", job.extra_losses is not None),
                 job.local_weight,
                 _reads_bf16(job.dictionary, settings),
-                None if span is None else len(span),
+                None if span is None else [len(span.held), len(span.spare)],
             ]
             for job, span in zip(jobs, spans, strict=True)
         ],

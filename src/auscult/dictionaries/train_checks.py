@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from auscult.core.errors import ConfigError, WidthError
 from auscult.dictionaries.base import Dictionary
@@ -47,21 +48,30 @@ def check_shapes(named: Named, d_in: int, d_target: int | None) -> None:
             )
 
 
-def check_sparsity(named: Named, target_l0: float | None, resample_every: int | None) -> None:
+def check_sparsity(
+    kinds: Sequence[tuple[str, type[Dictionary], Any]],
+    target_l0: float | None,
+    resample_every: int | None,
+) -> None:
     """Refuse what a type has nothing for.
+
+    Args:
+        kinds: Names, types and settings: a spec asks before there are vectors.
+        target_l0: Where weights of sparsity are to bring the L0.
+        resample_every: Steps between which dead features begin anew.
 
     Raises:
         ConfigError: There is no weight that a target could steer, or no way to begin anew.
     """
-    for name, made in named:
-        if target_l0 is not None and made.trainable and not made.priced:
+    for name, kind, params in kinds:
+        if target_l0 is not None and kind.trainable and not kind.priced_by(params):
             raise ConfigError(
-                f"target_l0 steers a weight of sparsity, and {made.registered_name} dictionaries "
+                f"target_l0 steers a weight of sparsity, and {kind.registered_name} dictionaries "
                 f"such as {name!r} have none: set their own k or target_l0, or leave it out"
             )
-        if resample_every and made.trainable and type(made).revive is Dictionary.revive:
+        if resample_every and kind.trainable and kind.revive is Dictionary.revive:
             raise ConfigError(
-                f"resample_every lets dead features begin anew, and {made.registered_name} "
+                f"resample_every lets dead features begin anew, and {kind.registered_name} "
                 f"dictionaries such as {name!r} have no way to: leave it out"
             )
 

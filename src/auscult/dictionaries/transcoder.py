@@ -1,7 +1,7 @@
 """Sparse stand-in for a part of a network: reads one tap, says what another one says."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,11 +19,7 @@ from auscult.dictionaries.base import (
 )
 from auscult.dictionaries.linear import row_norms, squared_error
 from auscult.dictionaries.preprocessing import Preprocessing
-from auscult.dictionaries.selection import (
-    auxiliary_loss,
-    expect_k,
-    keep_top,
-)
+from auscult.dictionaries.selection import auxiliary_loss, expect_k, keep_top
 from auscult.store.statistics import Statistics
 
 
@@ -75,9 +71,13 @@ class TranscoderDictionary(Dictionary):
 
     params: Params
 
+    @classmethod
+    def priced_by(cls, params: Any) -> bool:
+        """With the rule that has a penalty."""
+        return bool(params.rule == "relu")
+
     def __init__(self, params: Params, d_in: int) -> None:
         super().__init__(params, d_in)
-        self.priced = params.rule == "relu"
         self.d_out = params.d_out or d_in
         self.target = Preprocessing(self.d_out)
         self.encoder = nn.Parameter(torch.zeros(self.n_features, d_in))

@@ -13,6 +13,7 @@ from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.dictionaries.end_to_end import EndToEndSettings
 from auscult.dictionaries.train import TrainSettings
+from auscult.dictionaries.train_checks import check_sparsity
 from auscult.models.base import AudioModel, Weights, model_part
 from auscult.sounds.base import SOUNDS, SoundSource
 from auscult.store.sampling import Sampling
@@ -247,6 +248,8 @@ class Spec(Config):
                     f"dictionary {entry.name!r} is trained end to end on batches of clips, which "
                     "must be equally long: set sounds.clip_seconds"
                 )
+        kinds = [(entry.name, *entry.parsed()) for entry in self.dictionaries]
+        check_sparsity(kinds, self.train.target_l0, self.train.resample_every)
         for _, _, params in self.analysis_parts():
             for key in ("dictionary", "archetypes"):
                 asked = getattr(params, key, None)
