@@ -209,7 +209,7 @@ def test_a_planted_narrow_unit_is_found_and_a_broad_one_is_not(tuned, kind):
     one = next(m for m in tuned.measurements if m.name == f"share of {kind} that are narrow-band")
     assert one.value == 0.5
     rows = [r for r in tuned.facts["rows"] if r[1] == kind and r[2] == "as asked for"]
-    narrow = {row[3]: row[6] >= 0.8 for row in rows}
+    narrow = {row[3]: row[7] >= 0.8 for row in rows}
     assert narrow == {0: True, 1: False}
 
 
