@@ -152,6 +152,7 @@ def test_a_tap_that_is_not_recorded_is_refused_by_name(tmp_path):
         ({"type": "crosscoder", "taps": ["conv.0", "conv.0"]}, "twice"),
         ({"type": "temporal", "of": "generators"}, "of = 'generators' does not go with it"),
         ({"type": "pca", "k": 1, "end_to_end": {}}, "cannot be trained end to end"),
+        ({"type": "topk", "k": [2, 4]}, r"several values write grid = { k = \[2, 4\] }"),
         ({"type": "gated", "end_to_end": {}}, "set end_to_end.local_weight above 0"),
         ({"type": "topk", "of": "generators", "end_to_end": {}}, "cannot be trained end to end"),
     ],

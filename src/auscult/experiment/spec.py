@@ -176,7 +176,18 @@ class DictionarySpec(Config):
 
     def parsed(self) -> tuple[type[Dictionary], Config]:
         """The class and its checked parameters."""
-        return DICTIONARIES.parse(self.section, f"dictionaries {self.name!r}")
+        try:
+            return DICTIONARIES.parse(self.section, f"dictionaries {self.name!r}")
+        except ConfigError as error:
+            lists = {
+                k: v for k, v in self.section.items() if isinstance(v, list) and k in str(error)
+            }
+            if not lists:
+                raise
+            point = ", ".join(f"{key} = {values}" for key, values in lists.items())
+            raise ConfigError(
+                f"{error}; to fit one for each of several values write grid = {{ {point} }}"
+            ) from error
 
 
 class Spec(Config):
@@ -300,10 +311,7 @@ def _plain(params: Config) -> dict[str, Any]:
 
 
 def _grid(section: Any) -> Iterator[Any]:
-    """Write out a section with ``grid = {n_features = [8, 16], k = [1.
-
-    2]}`` as one section per point.
-    """
+    """A section with ``grid = { n_features = [8, 16], k = [1, 2] }`` as one section a point."""
     if not isinstance(section, Mapping) or "grid" not in section:
         yield section
         return
