@@ -6,15 +6,21 @@
 import inspect
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import auscult
 from auscult.concepts.base import CONCEPTS
 from auscult.core import errors
 from auscult.core.config import Config
+from auscult.core.errors import StoreError
+from auscult.dictionaries.exchange import FORMATS, convert
 from auscult.interventions.base import EDITS
+from auscult.testing.dictionaries import D_IN, N_FEATURES, planted
 
 HERE = Path(__file__).parent / "reference"
 
@@ -102,6 +108,99 @@ ERRORS = {
     ),
     "InvariantError": ("a traceback", "a bug of auscult", "report it, traceback included"),
 }
+
+
+# Settings other than a type's defaults that decide which packages have its encoding rule.
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {"type": "kmeans", "k": 3},
+    {"type": "matching-pursuit", "scale": False},
+    {"type": "random", "k": 1},
+    {"type": "topk", "signed": True},
+    {"type": "transcoder", "rule": "relu"},
+)
+
+PACKAGES = {
+    "saelens": "SAELens",
+    "dictionary_learning": "dictionary_learning",
+    "sparsify": "sparsify",
+}
+
+READ_TABLE = [
+    "| package | recognised by | read as |",
+    "|---|---|---|",
+    "| auscult | `auscult.json` | every type |",
+    "| SAELens 6 | `cfg.json`, `sae_weights.safetensors` | `relu`, `topk`, `jump-relu`, `gated`, "
+    "`transcoder`, `matching-pursuit` |",
+    "| dictionary_learning | `config.json`, `ae.safetensors` (one line makes it of `ae.pt`, and the "
+    "refusal tells it) | `relu`, `topk`, `batch-topk`, `matryoshka`, `jump-relu`, `gated` |",
+    "| sparsify | `cfg.json`, `sae.safetensors` | `topk`, `transcoder` |",
+]
+
+FORMATS_HEAD = """# Formats of dictionaries
+
+`auscult convert FOLDER --to FORMAT --out OUT` writes a dictionary for another package; `Dictionary.load(FOLDER)`, and every command
+that takes a dictionary, reads one of another package where it lies. None of these packages is needed for it, and nothing pickled is
+executed or written.
+
+## Written, and read again
+
+This table was made by writing each type in each format. Where a type is named, it is the one as which auscult reads the folder
+again, with the same activations and reconstructions up to the rounding of float32; a test holds every type to that. A dash is a
+refusal, and the next table says why. `auscult` is the native folder, which keeps settings, preprocessing and provenance bit for bit;
+where the column SAELens names a type, SAELens opens that very folder as well.
+"""
+
+
+def formats_page() -> str:
+    """Which types can be written in which formats, found out by writing them."""
+    sections: list[dict[str, Any]] = [{"type": name} for name in auscult.DICTIONARIES.names()]
+    rows: list[str] = []
+    refused: dict[tuple[str, str], list[str]] = {}
+    for section in sorted([*sections, *VARIANTS], key=lambda section: str(section["type"])):
+        others = [f"`{key} = {str(value).lower()}`" for key, value in section.items()][1:]
+        name = ", ".join([f"`{section['type']}`", *others]).replace("= relu", '= "relu"')
+        cells = [name, "the same"]
+        for to, answer in exchanged(section).items():
+            cells.append(f"`{answer}`" if isinstance(answer, str) else "-")
+            if not isinstance(answer, str):
+                why = str(answer).split(" dictionary: ", 1)[-1]
+                refused.setdefault((PACKAGES[to], why), []).append(name)
+        rows.append(f"| {' | '.join(cells)} |")
+    heads = [PACKAGES[to] for to in FORMATS]
+    reasons = [f"| {to} | {'; '.join(of)} | {why} |" for (to, why), of in refused.items()]
+    parts = [
+        FORMATS_HEAD,
+        f"| type | auscult | {' | '.join(heads)} |",
+        "|---" * (2 + len(heads)) + "|",
+        *rows,
+        "\n## Why not\n\n| not for | of | why |\n|---|---|---|",
+        *sorted(reasons),
+        "\n## Read\n",
+        *READ_TABLE,
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def exchanged(section: dict[str, Any]) -> dict[str, str | StoreError]:
+    """By format: as which type a dictionary of these settings comes back, or why it cannot go."""
+    source = planted(200)[0]
+    cls, params = auscult.DICTIONARIES.parse({"n_features": N_FEATURES, **section}, "formats")
+    dictionary = cls.build(params, D_IN, 0, source.statistics, source.statistics)
+    begin = dictionary.prepare if dictionary.trainable else dictionary.fit_from
+    begin(source, np.random.default_rng(0))
+    told: dict[str, str | StoreError] = {}
+    with tempfile.TemporaryDirectory() as aside:
+        native = Path(aside) / "native"
+        dictionary.save(native)
+        for to in FORMATS:
+            try:
+                convert(native, to, Path(aside) / to)
+            except StoreError as refusal:
+                told[to] = refusal
+            else:
+                told[to] = auscult.Dictionary.load(Path(aside) / to).registered_name
+    return told
 
 
 def errors_page() -> str:
@@ -233,6 +332,7 @@ def pages() -> dict[str, str]:
             "`auscult list dictionaries`; `type` in `[[dictionaries]]`.",
             auscult.DICTIONARIES,
         ),
+        "formats.md": formats_page(),
         "analyses.md": registry_page(
             "Analyses", "`auscult list analyses`; `type` in `[[analyses]]`.", auscult.ANALYSES
         ),

@@ -7,6 +7,8 @@ FITTED = {
     "pca of few": {"type": "pca", "k": 3},
     "random ambient": {"type": "random", "space": "ambient", "signed": True, "k": 3},
     "ica of few": {"type": "ica", "k": 3, "centre": False},
+    "kmeans of few": {"type": "kmeans", "k": 3},
+    "random of one": {"type": "random", "k": 1},
     "codebook centred": {"type": "codebook", "centre": True, "scale": True},
 }
 TRAINED = {
@@ -25,6 +27,14 @@ TRAINED = {
     "matryoshka of two": {"type": "matryoshka", "k": 2, "prefixes": (0.5, 1.0)},
     "rms-norm sound": {"type": "rms-norm", "l1_on": "f"},
     "matching-pursuit signed": {"type": "matching-pursuit", "k": 3, "signed": True},
+    "matching-pursuit unscaled": {"type": "matching-pursuit", "k": 3, "scale": False},
+    "matching-pursuit that stops": {
+        "type": "matching-pursuit",
+        "k": 6,
+        "scale": False,
+        "stop_below": 0.1,
+        "stop_on_repeat": True,
+    },
     "archetypal strict": {"type": "archetypal", "relaxation": 0.0, "n_candidates": 20},
     "archetypal of a sample": {"type": "archetypal", "candidates": "sample", "k": 3},
     "temporal without contrast": {"type": "temporal", "contrast_weight": 0.0, "aux_weight": 0.0},

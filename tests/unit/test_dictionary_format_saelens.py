@@ -32,6 +32,9 @@ TYPES = {
     "matryoshkabatchtopk": "jump-relu",
     "transcoder": "transcoder",
     "skip": "transcoder",
+    "pursuit": "matching-pursuit",
+    "pursuit-that-stops": "matching-pursuit",
+    "pursuit-plain-input": "matching-pursuit",
 }
 WRITTEN = ("relu", "topk", "jump-relu", "gated", "batch-topk", "matryoshka")
 VALUES = (3.0 + 5.0 * np.random.default_rng(0).standard_normal((200, 5))).astype(np.float32)
@@ -203,6 +206,54 @@ class TestWhereItCameFrom:
         audio = {"sample_rate": 24_000, "global": False}
         copied("topk", tmp_path, metadata={"sae_lens_version": "6.0.0", "audio": audio})
         with pytest.raises(CheckpointError, match=r"metadata\.audio .* is damaged"):
+            load_saelens(tmp_path)
+
+
+class TestPursuits:
+    @staticmethod
+    def by_hand(x, atoms, bias, k, stop_below, stop_on_repeat):
+        """Matching pursuit vector by vector, in Python's own numbers."""
+        acts = np.zeros((len(x), len(atoms)))
+        for vector, row in zip(x.double().numpy() - bias, acts, strict=True):
+            left = vector
+            for _ in range(k):
+                on = set(np.flatnonzero(row))
+                products = np.maximum(atoms @ left, 0.0)
+                pick = int(products.argmax())
+                row[pick] += products[pick]
+                left = left - products[pick] * atoms[pick]
+                if stop_on_repeat and on == set(np.flatnonzero(row)):
+                    break
+                if np.linalg.norm(left) < stop_below:
+                    break
+        return acts
+
+    @pytest.mark.parametrize("stop_below", [0.0, 4.0])
+    @pytest.mark.parametrize("stop_on_repeat", [False, True])
+    def test_each_vector_stops_for_itself(self, tmp_path, stop_below, stop_on_repeat):
+        stops = {"k": 9, "stop_below": stop_below, "stop_on_repeat": stop_on_repeat}
+        mine = made("matching-pursuit", scale=False, **stops)
+        mine.after_step()
+        save_saelens(mine, tmp_path)
+        weights = load_file(tmp_path / "sae_weights.safetensors")
+        atoms, bias = (weights[name].double().numpy() for name in ("W_dec", "b_dec"))
+        expected = self.by_hand(X, atoms, bias, **stops)
+        assert_close(mine.encode(X).double().numpy(), expected, rtol=0, atol=1e-3)
+        n_stopped = (expected != self.by_hand(X, atoms, bias, 9, 0.0, False)).any(1).sum()
+        assert (n_stopped > 0) == (stop_below > 0 or stop_on_repeat)
+        assert_close(load_saelens(tmp_path).encode(X), mine.encode(X), rtol=0, atol=1e-4)
+
+    def test_as_many_picks_as_dimensions_where_no_number_is_told(self):
+        params = Dictionary.load(GOLDEN / "pursuit-that-stops").params
+        assert (params.k, params.stop_below, params.stop_on_repeat) == (4, 0.5, True)
+
+    def test_a_scale_has_no_place_there(self, tmp_path):
+        with pytest.raises(StoreError, match="train it with scale = false"):
+            save_saelens(made("matching-pursuit"), tmp_path)
+
+    def test_when_it_stops_is_never_guessed(self, tmp_path):
+        copied("pursuit", tmp_path, residual_threshold=None)
+        with pytest.raises(CheckpointError, match="lacks residual_threshold"):
             load_saelens(tmp_path)
 
 

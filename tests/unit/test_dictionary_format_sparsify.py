@@ -153,5 +153,5 @@ def test_a_transcoder_that_sparsify_cannot_say_is_refused(tmp_path, settings):
     section = {"type": "transcoder", "n_features": 7, "k": 3, **settings}
     cls, params = DICTIONARIES.parse(section, "here")
     mine = cls.build(params, 5, 0, ArraySource(VALUES).statistics)
-    with pytest.raises(StoreError, match="knows only transcoders with a top-k"):
+    with pytest.raises(StoreError, match="its own have a top-k and as many outputs as inputs"):
         save_sparsify(mine, tmp_path)

@@ -331,6 +331,11 @@ class Dictionary(nn.Module, ABC):
         """
         raise InvariantError(f"{self.registered_name} dictionaries are trained, not fitted")
 
+    @property
+    def unshared(self) -> str:
+        """Why :meth:`saelens` gives None and what to do, as the end of a sentence."""
+        return "keep it as it is, or train a type that both have, such as topk"
+
     def saelens(self) -> SaeLensForm | None:
         """The same encoding rule in SAELens' terms, or None where SAELens has no such rule."""
         return None

@@ -63,6 +63,11 @@ class CodebookDictionary(Dictionary):
         """The codewords, of whatever length they have."""
         return self.table
 
+    @property
+    def unshared(self) -> str:
+        """No package encodes like this."""
+        return "its activations are 1 or 0, however long the vector is"
+
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """One-hot rows; of codewords equally near the first."""
         products = vectors @ self.table.T

@@ -127,6 +127,11 @@ class CrosscoderDictionary(Dictionary):
         edges = np.cumsum([0, *self.widths]).tolist()
         return [self.decoder[:, start:stop] for start, stop in pairwise(edges)]
 
+    @property
+    def unshared(self) -> str:
+        """No package encodes like this."""
+        return "it reads several parts end to end, each with a scale of its own"
+
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``z``."""
         pre = self._pre_activations(vectors)

@@ -159,7 +159,8 @@ def save_dictionary_learning(dictionary: Dictionary, folder: Path) -> None:
         StoreError: dictionary_learning has no such encoding rule.
     """
     architectures = ["standard", "topk", "jumprelu", "gated"]
-    form, arrays = shared_form(dictionary, "dictionary_learning", architectures)
+    why = "it knows ReLU, top-k, JumpReLU and gated encoders of activations without a sign alone"
+    form, arrays = shared_form(dictionary, "dictionary_learning", architectures, why)
     name = _class_of(dictionary, form.architecture, arrays)
     layout = _LAYOUTS[name]
     if not layout.input_bias:

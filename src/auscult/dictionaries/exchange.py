@@ -25,6 +25,9 @@ _WRITERS: Mapping[str, Callable[[Dictionary, Path], None]] = {
     "sparsify": save_sparsify,
 }
 
+FORMATS = tuple(_WRITERS)
+"""What :func:`convert` writes."""
+
 
 def load_foreign(folder: Path) -> Dictionary:
     """Read a folder that another package wrote, told from the name of the file with its weights.

@@ -175,11 +175,27 @@ def filled_transcoder(
     Raises:
         CheckpointError: A shape is not what the settings say.
     """
-    dtype = torch.float64 if _double(tensors) else torch.float32
-    own = {_TRANSCODER[name]: tensor.to(dtype) for name, tensor in tensors.items()}
+    own = {_TRANSCODER[name]: tensor for name, tensor in tensors.items()}
     own["encoder"] = own["encoder"].t()
+    return placed(dictionary, own, provenance, where)
+
+
+def placed(
+    dictionary: Dictionary,
+    state: Mapping[str, Tensor],
+    provenance: Provenance,
+    where: Path,
+) -> Dictionary:
+    """Put tensors with a dictionary's own names into it; what is not among them stays blank.
+
+    Numbers of half precision become float32, which holds them exactly, and double stays double.
+
+    Raises:
+        CheckpointError: A shape is not what the settings say.
+    """
+    dtype = torch.float64 if _double(state) else torch.float32
     arrays = {
-        name: np.asarray(own.get(name, untouched).numpy(), order="C")
+        name: np.asarray(state.get(name, untouched).to(dtype).numpy(), order="C")
         for name, untouched in dictionary.to(dtype).state_dict().items()
     }
     return restore(dictionary, arrays, provenance, f"{where}")
@@ -190,9 +206,15 @@ def _double(tensors: Mapping[str, Tensor]) -> bool:
 
 
 def shared_form(
-    dictionary: Dictionary, package: str, architectures: Collection[str]
+    dictionary: Dictionary, package: str, architectures: Collection[str], why: str
 ) -> tuple[SaeLensForm, dict[str, np.ndarray]]:
     """A dictionary's form and its tensors with preprocessing folded in, on their way elsewhere.
+
+    Args:
+        dictionary: What is to be written.
+        package: Whose format it is.
+        architectures: SAELens' names of the rules that the package has.
+        why: What is to be told of a dictionary with another rule, as the end of a sentence.
 
     Raises:
         StoreError: It has not been fitted, or the package has no such encoding rule.
@@ -203,6 +225,6 @@ def shared_form(
     if form is None or form.architecture not in architectures:
         raise StoreError(
             f"{package} has no encoding rule like that of this {dictionary.registered_name} "
-            "dictionary: keep it as it is, or train a type that both have, such as topk"
+            f"dictionary: {why}"
         )
     return form, folded(dictionary, form)

@@ -211,7 +211,7 @@ def _other_width(dictionary: Dictionary) -> str:
 def _in_saelens(dictionary: Dictionary) -> str:
     form = dictionary.saelens()
     if form is None:
-        return "SAELens has no such encoding rule; its `cfg.json` says so."
+        return f"SAELens has no such encoding rule, as `cfg.json` tells it: {dictionary.unshared}."
     return (
         f"SAELens 6 loads the same folder as `{form.architecture}`: `SAE.load_from_disk(folder)`; "
         "preprocessing is folded into those weights."

@@ -90,6 +90,11 @@ class KMeansDictionary(Dictionary):
         unit: np.ndarray = vectors[audible] / lengths[audible, None]
         return unit
 
+    @property
+    def unshared(self) -> str:
+        """Others know one pick."""
+        return "with more than one pick it is a pursuit: train it with k = 1"
+
     def saelens(self) -> SaeLensForm | None:
         """With one pick it is SAELens' ``topk``; with more SAELens has no equal."""
         return tied_form(self.centres, 1, signed=False) if self.params.k == 1 else None

@@ -1,11 +1,11 @@
 """Sparse autoencoder whose encoder is matching pursuit over its own atoms."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
-from pydantic import PositiveInt
+from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from auscult.dictionaries.base import (
@@ -34,7 +34,8 @@ class MatchingPursuitDictionary(Dictionary):
     the residuals r; who is picked is constant almost everywhere. Coding takes k products where a
     linear encoder takes one, an atom that is never picked never learns, and the first picks take
     shares that belong to correlated atoms (orthogonal pursuit would correct them). Rows of D are
-    kept at unit length. With ``signed`` the pick is the largest ``|r_t · D_i|``.
+    kept at unit length. With ``signed`` the pick is the largest ``|r_t · D_i|``. Picking may end
+    before the k-th, vector by vector, as it does in SAELens.
     """
 
     class Params(DictionaryParams):
@@ -44,6 +45,10 @@ class MatchingPursuitDictionary(Dictionary):
         """Picks, so at most so many features are on; an atom may be picked twice."""
         signed: bool = False
         """Whether an atom may also stand for its opposite."""
+        stop_below: NonNegativeFloat = 0.0
+        """Length of what is left, in preprocessed units, below which nothing more is picked."""
+        stop_on_repeat: bool = False
+        """Pick nothing more once a pick has turned no further feature on."""
 
     params: Params
 
@@ -76,14 +81,30 @@ class MatchingPursuitDictionary(Dictionary):
         shares = products.gather(1, picks[:, None])
         return picks, shares if self.params.signed else shares.relu()
 
-    def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
-        """``z``."""
+    def _path(
+        self, vectors: Float[Tensor, "n d_in"]
+    ) -> Iterator[tuple[Int64[Tensor, " n"], Float[Tensor, "n 1"], Float[Tensor, "n d_in"]]]:
+        """Pick by pick: the atoms, their shares, and what was left before."""
         residual = vectors - self.bias
-        acts = vectors.new_zeros(len(vectors), self.n_features)
+        done = torch.zeros(len(vectors), 1, dtype=torch.bool, device=vectors.device)
+        on = done.expand(-1, self.n_features).clone() if self.params.stop_on_repeat else None
         for _ in range(self.params.k):
             picks, shares = self._pick(residual)
-            acts = acts.scatter_add(1, picks[:, None], shares)
+            shares = shares.masked_fill(done, 0.0)
+            yield picks, shares, residual
             residual = residual - shares * self.rows[picks]
+            if on is not None:
+                done = done | on.gather(1, picks[:, None]) | (shares == 0)
+                on.scatter_(1, picks[:, None], value=True)
+            if self.params.stop_below > 0:
+                left = torch.linalg.vector_norm(residual.detach(), dim=1, keepdim=True)
+                done = done | (left < self.params.stop_below)
+
+    def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
+        """``z``."""
+        acts = vectors.new_zeros(len(vectors), self.n_features)
+        for picks, shares, _ in self._path(vectors):
+            acts = acts.scatter_add(1, picks[:, None], shares)
         return acts
 
     def reconstruct(self, acts: Float[Tensor, "n n_features"]) -> Float[Tensor, "n d_in"]:
@@ -108,15 +129,13 @@ class MatchingPursuitDictionary(Dictionary):
         ``r_{t+1}`` and ``g = -a · d`` by the share, the picked atom ``d`` gets ``g r_t - s a`` and
         ``r_t`` gets ``a + g d``; where the share was rectified, ``g`` is 0.
         """
-        residual, path = vectors - self.bias, []
-        acts = vectors.new_zeros(len(vectors), self.n_features)
-        for _ in range(self.params.k):
-            picks, shares = self._pick(residual)
+        path, acts = list(self._path(vectors)), vectors.new_zeros(len(vectors), self.n_features)
+        for picks, shares, _ in path:
             acts.scatter_add_(1, picks[:, None], shares)
-            path.append((picks, shares, residual))
-            residual = residual - shares * self.rows[picks]
+        picks, shares, before = path[-1]
+        left = before - shares * self.rows[picks]
 
-        missed = vectors - residual - targets
+        missed = vectors - left - targets
         mse = missed.square().sum() / len(vectors)
         into = missed.mul_(-2.0 / len(vectors))
         gradient = gradient_of(self.rows).zero_()
@@ -144,6 +163,13 @@ class MatchingPursuitDictionary(Dictionary):
         """Keep the rows at unit length."""
         self.rows.div_(row_norms(self.rows))
 
+    @property
+    def unshared(self) -> str:
+        """Signed picks are not known elsewhere; of a scale there is no place for it."""
+        if self.params.signed:
+            return "an atom never stands for its opposite there: train it with signed = false"
+        return "it has no encoder into which the scale could be folded: train it with scale = false"
+
     def saelens(self) -> SaeLensForm | None:
         """SAELens' ``matching_pursuit`` architecture, where raw vectors have our scale.
 
@@ -152,9 +178,9 @@ class MatchingPursuitDictionary(Dictionary):
         if self.params.signed or float(self.preprocess.scale) != 1.0:
             return None
         settings = {
-            "residual_threshold": 0.0,
+            "residual_threshold": self.params.stop_below,
             "max_iterations": self.params.k,
-            "stop_on_duplicate_support": False,
+            "stop_on_duplicate_support": self.params.stop_on_repeat,
         }
         tensors = {"W_dec": self.rows.detach(), "b_dec": self.bias.detach()}
         return SaeLensForm("matching_pursuit", tensors, settings)

@@ -68,6 +68,11 @@ class MiniBatchDictionaryLearning(Dictionary):
         """Always."""
         return True
 
+    @property
+    def unshared(self) -> str:
+        """No package encodes like this."""
+        return "its activations solve a problem for each vector, and no encoder computes them"
+
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``z``."""
         return omp(vectors, self.rows, self.params.k).dense(self.n_features)

@@ -58,6 +58,11 @@ class NmfDictionary(Dictionary):
         """The parts, at unit length."""
         return self.rows
 
+    @property
+    def unshared(self) -> str:
+        """No package encodes like this."""
+        return "its activations solve a problem for each vector, and no encoder computes them"
+
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``z``."""
         return non_negative_least_squares(vectors, self.rows, self.params.n_sweeps, tolerance=0.0)

@@ -73,6 +73,11 @@ class RandomDictionary(Dictionary):
         self.rows.copy_(torch.from_numpy(rows))
         self.ready = True
 
+    @property
+    def unshared(self) -> str:
+        """Others know one pick."""
+        return "with more than one pick it is a pursuit: train it with k = 1"
+
     def saelens(self) -> SaeLensForm | None:
         """With one pick it is SAELens' ``topk`` or ``abstopk``; with more SAELens has no equal."""
         return tied_form(self.rows, 1, self.params.signed) if self.params.k == 1 else None

@@ -90,6 +90,11 @@ class RmsNormDictionary(Dictionary):
     def _rms(self, h: Float[Tensor, "n n_features"]) -> Float[Tensor, "n 1"]:
         return (h.square().mean(1, keepdim=True) + self.params.epsilon).sqrt()
 
+    @property
+    def unshared(self) -> str:
+        """No package encodes like this."""
+        return "it divides its activations by their own length"
+
     def activate(self, vectors: Float[Tensor, "n d_in"]) -> Float[Tensor, "n n_features"]:
         """``f``."""
         h = self._before_norm(vectors)

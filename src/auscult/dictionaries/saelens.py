@@ -10,6 +10,7 @@ architecture            becomes                         written from
 ``gated``               ``gated``                       ``gated``
 ``transcoder``,         ``transcoder`` with a penalty   ``transcoder`` with a penalty
 ``skip_transcoder``
+``matching_pursuit``    ``matching-pursuit``            ``matching-pursuit`` without a scale
 ======================  ==============================  ===================================
 
 SAELens itself saves BatchTopK and Matryoshka for use as ``jumprelu``, with one threshold for all
@@ -19,6 +20,9 @@ features: their k and prefixes are not in the folder.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from auscult.core.errors import CheckpointError
 from auscult.core.tensors import write_arrays, write_json
@@ -31,6 +35,7 @@ from auscult.dictionaries.foreign import (
     expect_settings,
     filled,
     filled_transcoder,
+    placed,
     read_settings,
     read_weights,
     shared_form,
@@ -38,6 +43,7 @@ from auscult.dictionaries.foreign import (
 from auscult.dictionaries.formats import saelens_settings
 from auscult.dictionaries.gated import GatedDictionary
 from auscult.dictionaries.jump_relu import JumpReluDictionary
+from auscult.dictionaries.matching_pursuit import MatchingPursuitDictionary
 from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.relu import ReluDictionary
 from auscult.dictionaries.topk import TopKDictionary
@@ -55,8 +61,9 @@ _TENSORS = {
     "gated": ("W_enc", "b_gate", "b_mag", "r_mag", "W_dec", "b_dec"),
     "transcoder": _COMMON,
     "skip_transcoder": (*_COMMON, "W_skip"),
+    "matching_pursuit": ("W_dec", "b_dec"),
 }
-_WRITTEN = (*_TENSORS, "matching_pursuit")
+_STOPS = ("max_iterations", "residual_threshold", "stop_on_duplicate_support")
 _TIME = ("sample_rate", "hop", "offset", "span", "unbounded_past", "global")
 _TRAINING = ("batchtopk", "matryoshka_batchtopk")
 
@@ -80,6 +87,8 @@ def load_saelens(folder: Path) -> Dictionary:
     input_bias = bool(cfg["apply_b_dec_to_input"])
     if isinstance(dictionary, TranscoderDictionary):
         return filled_transcoder(dictionary, tensors, _provenance(cfg, folder), folder)
+    if isinstance(dictionary, MatchingPursuitDictionary):
+        return _pursuit(dictionary, tensors, _provenance(cfg, folder), folder, input_bias)
     filled(dictionary, tensors, _provenance(cfg, folder), folder, input_bias=input_bias)
     if isinstance(dictionary, TopKDictionary) and cfg.get("rescale_acts_by_decoder_norm", False):
         dictionary.linear.fold_row_norms()
@@ -92,7 +101,7 @@ def save_saelens(dictionary: Dictionary, folder: Path) -> None:
     Raises:
         StoreError: SAELens has no such encoding rule.
     """
-    form, arrays = shared_form(dictionary, "SAELens", _WRITTEN)
+    form, arrays = shared_form(dictionary, "SAELens", _TENSORS, dictionary.unshared)
     write_json(folder / CFG, saelens_settings(dictionary, form, str(arrays["W_dec"].dtype)))
     write_arrays(folder / WEIGHTS, arrays)
 
@@ -139,8 +148,36 @@ def _blank(cfg: Mapping[str, Any], folder: Path) -> Dictionary:
         skip, d_out = architecture == "skip_transcoder", count(cfg, "d_out", path)
         said = {"rule": "relu", "skip": skip, "d_out": d_out}
         return blank(TranscoderDictionary, d_in, n_features, path, **said)
+    if architecture == "matching_pursuit":
+        return blank(MatchingPursuitDictionary, d_in, n_features, path, **_stops(cfg, path))
     k, signed = count(cfg, "k", path), architecture == "abstopk"
     return blank(TopKDictionary, d_in, n_features, path, k=k, signed=signed)
+
+
+def _stops(cfg: Mapping[str, Any], path: Path) -> dict[str, object]:
+    """When a pursuit ends: after so many picks, at a length of what is left, at a repeated pick.
+
+    SAELens takes as many picks as there are dimensions where it is told no number.
+    """
+    expect_settings(cfg, _STOPS, path)
+    picks = "d_in" if cfg["max_iterations"] is None else "max_iterations"
+    return {
+        "k": count(cfg, picks, path),
+        "stop_below": cfg["residual_threshold"],
+        "stop_on_repeat": cfg["stop_on_duplicate_support"],
+    }
+
+
+def _pursuit(
+    dictionary: MatchingPursuitDictionary,
+    tensors: Mapping[str, Tensor],
+    provenance: Provenance,
+    folder: Path,
+    input_bias: bool,
+) -> Dictionary:
+    """A pursuit's two tensors; SAELens uses its bias on both sides or on neither."""
+    bias = tensors["b_dec"] if input_bias else torch.zeros_like(tensors["b_dec"])
+    return placed(dictionary, {"rows": tensors["W_dec"], "bias": bias}, provenance, folder)
 
 
 def _metadata(cfg: Mapping[str, Any]) -> dict[str, Any]:

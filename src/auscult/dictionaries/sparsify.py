@@ -96,7 +96,8 @@ def save_sparsify(dictionary: Dictionary, folder: Path) -> None:
     if isinstance(dictionary, TranscoderDictionary):
         form, arrays = _transcoder(dictionary)
     else:
-        form, arrays = shared_form(dictionary, "sparsify", ["topk"])
+        why = "it knows a top-k of positive activations alone"
+        form, arrays = shared_form(dictionary, "sparsify", ["topk"], why)
     n_features, d_in = arrays["W_dec"].shape
     unit = bool(np.allclose(np.linalg.norm(arrays["W_dec"], axis=1), 1.0))
     cfg = {
@@ -127,8 +128,8 @@ def _transcoder(
     """
     if dictionary.params.rule != "topk" or dictionary.d_in != dictionary.d_out:
         raise StoreError(
-            "sparsify knows only transcoders with a top-k, from one width to the same: keep this "
-            "one as it is, or write it for SAELens"
+            "sparsify has no encoding rule like that of this transcoder dictionary: its own have a "
+            'top-k and as many outputs as inputs; SAELens has those with rule = "relu"'
         )
     form = dictionary.form()
     return SaeLensForm(

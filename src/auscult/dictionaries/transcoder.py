@@ -207,6 +207,11 @@ class TranscoderDictionary(Dictionary):
             self.encoder.mul_(norms)
             self.encoder_bias.mul_(norms.squeeze(1))
 
+    @property
+    def unshared(self) -> str:
+        """A top-k is not known there."""
+        return 'its transcoders have a penalty: train it with rule = "relu", or take sparsify'
+
     def saelens(self) -> SaeLensForm | None:
         """SAELens' ``transcoder`` and ``skip_transcoder``; it has none with a top-k."""
         return self.form() if self.params.rule == "relu" else None

@@ -1,6 +1,7 @@
 """What every dictionary must do, whatever its type."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from auscult.core.errors import UserError, WidthError
+from auscult.core.errors import StoreError, UserError, WidthError
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
+from auscult.dictionaries.exchange import FORMATS, convert
 from auscult.dictionaries.provenance import Provenance
 from auscult.dictionaries.train import TrainingJob, TrainSettings, train
 from auscult.store.source import ArraySource
@@ -163,6 +165,27 @@ class DictionaryContract(DictionaryFixtures):
         assert torch.equal(again(x), dictionary(x))
         assert again.params == dictionary.params
         assert again.provenance == dictionary.provenance
+
+    def test_every_format_gives_back_the_same_or_says_why_it_cannot(
+        self, build: Build, source: ArraySource, tmp_path: Path
+    ) -> None:
+        """Written and read again: activations and reconstructions to the rounding of float32."""
+        dictionary = build()
+        dictionary.save(tmp_path / "native")
+        x = torch.from_numpy(source.rows(np.arange(100)))
+        acts, estimate = dictionary.encode(x), dictionary(x)
+        reason = re.compile(rf"rule like that of this {dictionary.registered_name} dictionary: .")
+        for to in FORMATS:
+            try:
+                convert(tmp_path / "native", to, tmp_path / to)
+            except StoreError as refused:
+                if not reason.search(str(refused)) or (tmp_path / to).exists():
+                    raise
+                continue
+            again = Dictionary.load(tmp_path / to)
+            bound = 2e-6 * float(estimate.abs().max())
+            assert_close(again.encode(x), acts, rtol=0, atol=2e-6 * float(acts.abs().max()))
+            assert_close(again(x), estimate, rtol=0, atol=bound)
 
     def test_vectors_that_do_not_vary_are_no_obstacle(self, build: Build) -> None:
         """A constant sound is a control that is really run."""

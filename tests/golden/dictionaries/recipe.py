@@ -104,6 +104,20 @@ def write_saelens(root):
         randomise(sae, rng)
         sae.save_model(root / name)
         expect(root / name, sae_lens.SAE.load_from_disk(root / name), numbers(rng, 5, D_IN))
+    stops = {"max_iterations": 3, "residual_threshold": 0.0, "stop_on_duplicate_support": False}
+    pursuits = {
+        "pursuit": stops,
+        "pursuit-that-stops": {"residual_threshold": 0.5},
+        "pursuit-plain-input": {**stops, "apply_b_dec_to_input": False},
+    }
+    for n, (name, settings) in enumerate(pursuits.items()):
+        sae = sae_lens.MatchingPursuitSAE(sae_lens.MatchingPursuitSAEConfig(**size, **settings))
+        rng = np.random.default_rng(90 + n)
+        randomise(sae, rng)
+        with torch.no_grad():
+            sae.W_dec /= sae.W_dec.norm(dim=1, keepdim=True)
+        sae.save_model(root / name)
+        expect(root / name, sae_lens.SAE.load_from_disk(root / name), numbers(rng, 20, D_IN))
     for cls in ("BatchTopK", "MatryoshkaBatchTopK"):
         widths = {"matryoshka_widths": [2, N_FEATURES]} if cls.startswith("M") else {}
         cfg = getattr(sae_lens, f"{cls}TrainingSAEConfig")(**size, k=2, **widths)
@@ -211,6 +225,7 @@ def export(root):
         ("transcoder-relu", "transcoder", {"rule": "relu"}),
         ("transcoder-relu-skip", "transcoder", {"rule": "relu", "skip": True}),
         ("transcoder-skip", "transcoder", {"skip": True}),
+        ("pursuit-that-stops", "matching-pursuit", {"stop_below": 2.0, "stop_on_repeat": True}),
     ]
     for title, name, settings in cases:
         for plain in (False, True):
