@@ -10,6 +10,7 @@ from auscult.analyses.dictionary_absorption import DictionaryAbsorption, Diction
 from auscult.analyses.dictionary_probing import DictionaryProbing, DictionaryProbingParams
 from auscult.analyses.dictionary_recovery import DictionaryRecovery, DictionaryRecoveryParams
 from auscult.analyses.parts.dictionaries.labelled import labelled_rows
+from auscult.blocks import Table
 from auscult.core.errors import DivergedError, StoreError, UserError
 from auscult.dictionaries.temporal import TemporalDictionary
 from auscult.measures import recovery
@@ -288,3 +289,48 @@ def test_damage_is_never_told_as_a_recipe_that_cannot_be_tried(error, tmp_path, 
     monkeypatch.setattr(dictionary_recovery, "train", failing(error))
     with pytest.raises(type(error), match=str(error)):
         recovered(tmp_path, {"own": [topk(TRUE)]}, steps=1)
+
+
+def test_balanced_accuracy_and_area_stand_beside_accuracy_with_the_same_controls(tmp_path):
+    """Three quarters of the clips are of one class: to answer it always is right so often."""
+    kinds = np.array(["a", "b", "b", "b"])
+    clips = [
+        (values, {"kind": str(kinds["abcd".index(str(labels["kind"]))])})
+        for values, labels in classes()
+    ]
+    entries = {"true": [topk(TRUE)], **frozen()}
+    context = Told(tmp_path, entries, clips, {"true": [topk(rotated(5))]})
+    result = DictionaryProbing().run(context, DictionaryProbingParams(n_resamples=200))
+    told = {
+        figure: next(
+            one
+            for one in result.measurements
+            if one.name == f"true: {figure} of kind from 1 features of a clip, "
+            "means over its frames"
+        )
+        for figure in ("accuracy", "balanced accuracy", "AUC")
+    }
+    majority = {figure: one.controls["majority class"] for figure, one in told.items()}
+    assert majority == pytest.approx({"accuracy": 0.75, "balanced accuracy": 0.5, "AUC": 0.5})
+    assert len({tuple(one.controls) for one in told.values()}) == 1
+    for one in told.values():
+        assert one.value > 0.9
+        assert one.controls["random weights"] < one.value - 0.05
+        low, high = one.interval
+        assert low <= one.value <= high
+    card = result.scorecards["tap true"].to_json()
+    assert card["eval_result_details"][0]["sae_test_auc"] == told["AUC"].value
+
+
+def test_the_table_of_every_figure_is_shown(tmp_path):
+    result = probed(tmp_path, {"true": [topk(TRUE)]}, ks=(1,))
+    tables = [block for block in result.blocks if isinstance(block, Table)]
+    assert [one.title for one in tables] == [
+        f"tap: {figure} of every probe" for figure in ("accuracy", "balanced accuracy", "AUC")
+    ]
+    values = [dict(zip(one.columns, one.rows[1], strict=True)) for one in tables]
+    measured = {one.name: one.value for one in result.measurements}
+    for figure, row in zip(("accuracy", "balanced accuracy", "AUC"), values, strict=True):
+        for level, words in (("clip", "a clip, means over its frames"), ("frame", "single frames")):
+            name = f"true: {figure} of kind from 1 features of {words}"
+            assert row[f"kind, {level}, 1"] == measured[name]

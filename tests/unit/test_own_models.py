@@ -198,5 +198,134 @@ def test_what_an_edit_raises_is_not_said_of_the_network(file):
         model.forward(model.probe_sound())
 
 
+def line_of(text, code):
+    return 1 + next(i for i, one in enumerate(text.splitlines()) if code in one)
+
+
+CODEC = {"encode": "encode", "quantise": ["tell", "take"], "decode": "decode"}
+WITH_CODES = NET.replace(
+    "    def decode(self, z):",
+    """    def tell(self, z):
+        return torch.round(4 * z[:, :2]).long()
+    def take(self, codes):
+        return codes.repeat(1, 2, 1) / 4
+    def decode(self, z):""",
+)
+
+
+def test_a_codec_that_keeps_its_word_is_used(file):
+    file.write_text(WITH_CODES)
+    model = build(file, **CODEC)
+    assert {"latent", "latent.q"} < {tap.role for tap in model.taps()}
+    latents = model.codec.encode(model.probe_sound())
+    assert model.codec.codes(latents).shape == (1, 2, 498)
+    assert model.codec.quantise(latents).shape == latents.shape
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (
+            "return self.norm(self.conv(x))",
+            "return self.norm(self.conv(x)), 1",
+            r"model\.encode: Net\.encode\(\) returned a tuple of 2 for a waveform \[batch channel "
+            r"time\] of \[1, 1, 1000\], where latents \[batch d_latent frame\] of floats",
+        ),
+        (
+            "return self.norm(self.conv(x))",
+            "return self.norm(self.conv(x))[0]",
+            r"model\.encode: Net\.encode\(\) returned a tensor of \[4, 498\] for",
+        ),
+        (
+            "return self.norm(self.conv(x))",
+            "return self.norm(self.conv(x)).repeat(2, 1, 1)",
+            r"model\.encode: Net\.encode\(\) returned a tensor of \[2, 4, 498\] for",
+        ),
+        (
+            "return self.norm(self.conv(x))",
+            "return None",
+            r"model\.encode: Net\.encode\(\) returned nothing for",
+        ),
+        (
+            "z[:, :2]).long()",
+            "z[:, :2])",
+            r"model\.quantise: Net\.tell\(\) returned a tensor of \[1, 2, 498\] for latents .* where "
+            r"codes \[batch level frame\] of whole numbers",
+        ),
+        (
+            "z[:, :2]).long()",
+            "z[:, :2, ::2]).long()",
+            r"model\.quantise: Net\.take\(\) returned a tensor of \[1, 4, 249\] for latents .* of "
+            r"\[1, 4, 498\], where latents of the same shape of floats",
+        ),
+        (
+            "return codes.repeat",
+            "raise KeyError('mine'); codes.repeat",
+            r"model\.quantise: Net\.take\(\) fails on a int64 tensor of \[1, 2, 498\]: KeyError: "
+            r"'mine' \(net\.py, line LINE\)",
+        ),
+        (
+            "return self.back(z)",
+            "return self.back(z)[:, 0]",
+            r"model\.decode: Net\.decode\(\) returned a tensor of \[1, 999\] for latents .* where "
+            r"waveforms \[batch channel time\] of floats",
+        ),
+        (
+            "return self.back(z)",
+            "return self.back(z[:, :3])",
+            r"model\.decode: Net\.decode\(\) fails on latents \[batch d_latent frame\] of \[1, 4, "
+            r"498\]: RuntimeError: .*\(net\.py, line LINE\)",
+        ),
+    ],
+)
+def test_a_codec_that_breaks_its_word_is_told_before_anything_is_recorded(
+    file, before, after, said
+):
+    text = WITH_CODES.replace(before, after)
+    file.write_text(text.replace("self.decode(self.round(self.encode(x)))", "self.conv(x)"))
+    model = build(file, **CODEC)
+    with pytest.raises(UserError, match=said.replace("LINE", str(line_of(text, after)))):
+        model.taps()
+
+
+def test_a_quantiser_that_only_tells_codes_is_told_to_name_the_way_back(file):
+    file.write_text(WITH_CODES)
+    with pytest.raises(UserError, match=r"int64 tensor of \[1, 2, 498\].*the method that takes"):
+        build(file, encode="encode", quantise="tell", decode="decode").taps()
+
+
+def test_what_fails_beneath_a_tap_on_a_method_is_told_of_the_network(file):
+    model = build(file, encode="encode", quantise="round", decode="decode")
+    file.write_text(NET)
+    line = line_of(NET, "return self.norm(self.conv(x))")
+    with intervene(model, {"latent": lambda values, time: values}):
+        with pytest.raises(UserError, match=rf"Net\.encode\(\) fails.*net\.py, line {line}\)"):
+            model.codec.encode(torch.zeros(1, 2, 1000))
+        with pytest.raises(UserError, match=rf"network fails.*net\.py, line {line}\)"):
+            model.forward(torch.zeros(1, 2, 1000))
+        model.forward(model.probe_sound())
+
+
+def test_what_an_edit_of_latents_raises_is_not_said_of_the_network(file):
+    def wrong(values, time):
+        raise KeyError("mine")
+
+    model = build(file, encode="encode", quantise="round", decode="decode")
+    with pytest.raises(KeyError, match="mine"), intervene(model, {"latent": wrong}):
+        model.codec.encode(model.probe_sound())
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"), [("1000.0", None), ("torch.tensor(1000)", "a Tensor and no whole number")]
+)
+def test_a_rate_that_is_no_whole_number_is_named(file, rate, said):
+    file.write_text(NET.replace("sample_rate = 1000", f"sample_rate = {rate}"))
+    if said is None:
+        assert build(file).sample_rate == 1000
+    else:
+        with pytest.raises(ConfigError, match=said):
+            build(file)
+
+
 def test_labels_are_taken_over(file):
     assert build(file).labels == ("low", "high")

@@ -1,6 +1,7 @@
 """What can be read from a few features, and from how few?"""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,23 +35,27 @@ from auscult.analyses.parts.dictionaries.labelled import (
 from auscult.analyses.parts.dictionaries.lineup import (
     AT_L0,
     FROZEN,
+    LEARNED,
     Entry,
     ResampledParams,
     opponent,
     tap_by_tap,
     untrained,
 )
-from auscult.analyses.parts.dictionaries.probing_pictures import (
+from auscult.analyses.parts.dictionaries.probed import (
+    ACCURACY,
     CHANNELS,
+    FIGURES,
     LEVELS,
+    Answered,
     Probed,
     TapProbes,
-    card,
-    pictures,
 )
+from auscult.analyses.parts.dictionaries.probing_pictures import card, pictures
 from auscult.blocks import Block, Verdict
 from auscult.core.config import Config
 from auscult.core.rng import named_rng
+from auscult.measures.discrimination import discrimination
 from auscult.measures.disentanglement import dci
 from auscult.measures.probe_targets import Target
 from auscult.measures.probes import MAJORITY, SHUFFLED, ProbeSettings, fit_probe, read
@@ -159,9 +164,10 @@ def _every(
 ) -> dict[str, Probed]:
     """Probes of the channels and of each dictionary, by name."""
     found: dict[str, Probed] = {}
+    learned = {entry.name for entry in entries if entry.role == LEARNED}
     for name, columns, l0 in _representations(rows, entries):
         rng = named_rng(context.seed, "dictionary-probing", tap, name)
-        found[name] = _probe(rows, targets, columns, l0, params, rng)
+        found[name] = _probe(rows, targets, columns, l0, params, rng, name in learned)
     return found
 
 
@@ -196,8 +202,10 @@ def _probe(
     l0: float,
     params: DictionaryProbingParams,
     rng: np.random.Generator,
+    draws: bool,
 ) -> Probed:
-    hits, nulls, importance = {}, {}, {}
+    """Probes of every task; ``draws`` says whether their AUC is to have an interval."""
+    answered, nulls, importance = {}, {}, {}
     pooled = rows.pooled(columns)
     frames = _drawn(rows, params.most_frames)
     _, recordings = np.unique(rows.recording_ids[rows.test], return_inverse=True)
@@ -212,21 +220,16 @@ def _probe(
             target, test = by_clip.rows(clips), rows.test[clips]
             for k in params.ks:
                 settings = ProbeSettings(family="sparse", k=min(k, x.shape[1]))
-                reading = read(x, target, rows.recording_ids[clips], test, rng, settings)
+                ids = rows.recording_ids[clips]
+                reading = read(x, target, ids, test, rng, settings, further=discrimination)
                 known = test & (target.labels >= 0)
-                right = reading.probe.answers(x[known]).classes == target.labels[known]
                 where, size = place[clips[known]], int(recordings.max()) + 1
-                task = (label, level, k)
-                hits[task] = (
-                    np.bincount(where, right, size),
-                    np.bincount(where, minlength=size).astype(float),
-                )
-                nulls[task] = {
-                    name: reading.controls[name]["accuracy"] for name in (MAJORITY, SHUFFLED)
-                }
+                answers, task = reading.probe.answers(x[known]), (label, level, k)
+                answered[task] = Answered.of(answers, target.labels[known], where, size, draws)
+                nulls[task] = {name: reading.controls[name] for name in (MAJORITY, SHUFFLED)}
         importance[label] = _importance(rows, by_clip, pooled, rng)
     found = _dci(importance)
-    return Probed(hits, nulls, found.completeness, found.disentanglement, l0)
+    return Probed(answered, nulls, found.completeness, found.disentanglement, l0)
 
 
 def _drawn(rows: Labelled, most: int) -> np.ndarray:
@@ -259,23 +262,26 @@ def _dci(importance: Mapping[str, Float[np.ndarray, "m c"]]) -> Any:
 
 
 def _numbers(there: TapProbes, entry: Entry) -> list[Measurement]:
-    """Accuracy of each task, completeness and disentanglement of a learned dictionary."""
+    """Three figures of each task, completeness and disentanglement of a learned dictionary."""
     own, lines = there.found[entry.name], there.beside(entry)
     numbers = []
-    for task in there.tasks:
+    for task, figure in product(there.tasks, FIGURES):
         label, level, k = task
         controls = {
-            f"{k} {CHANNELS}": there.found[CHANNELS].accuracy(task),
-            **own.nulls[task],
+            f"{k} {CHANNELS}": there.found[CHANNELS].value(task, figure),
+            **{null: values[figure] for null, values in own.nulls[task].items()},
             **{
-                AT_L0.format(role): sum(w * there.found[o.name].accuracy(task) for o, w in parts)
+                AT_L0.format(role): sum(
+                    w * there.found[o.name].value(task, figure) for o, w in parts
+                )
                 for role, parts in lines.items()
             },
-            **there.untrained_at(entry.name, [task]),
+            **there.untrained_at(entry.name, [task], figure),
         }
-        name = f"{entry.name}: accuracy of {label} from {k} features of {LEVELS[level]}"
-        interval = interval_of(own.resampled(task, there.draws))
-        numbers.append(Measurement(name, own.accuracy(task), "", controls, interval, tap=there.tap))
+        name = f"{entry.name}: {figure} of {label} from {k} features of {LEVELS[level]}"
+        interval = interval_of(own.resampled(task, there.draws, figure))
+        value = own.value(task, figure)
+        numbers.append(Measurement(name, value, "", controls, interval, tap=there.tap))
     for figure in ("completeness", "disentanglement"):
         controls = {CHANNELS: getattr(there.found[CHANNELS], figure)}
         for role, parts in lines.items():
@@ -303,7 +309,7 @@ def _judged(params: DictionaryProbingParams, there: TapProbes, role: str) -> Jud
         return np.asarray(np.sum(every, axis=0) / len(tasks))
 
     def plain(parts: Sequence[tuple[Entry, float]]) -> float:
-        every = [w * there.found[o.name].accuracy(t) for o, w in parts for t in tasks]
+        every = [w * there.found[o.name].value(t) for o, w in parts for t in tasks]
         return float(np.sum(every) / len(tasks))
 
     own = np.mean([drawn([(one, 1.0)]) for one, _ in pairs], axis=0)
@@ -313,8 +319,8 @@ def _judged(params: DictionaryProbingParams, there: TapProbes, role: str) -> Jud
     channels = there.found[CHANNELS]
     controls = {
         AT_L0.format(role): other,
-        f"{k} {CHANNELS}": float(np.mean([channels.accuracy(task) for task in tasks])),
-        SHUFFLED: float(np.mean([channels.nulls[task][SHUFFLED] for task in tasks])),
+        f"{k} {CHANNELS}": float(np.mean([channels.value(task) for task in tasks])),
+        SHUFFLED: float(np.mean([channels.nulls[task][SHUFFLED][ACCURACY] for task in tasks])),
     }
     untold = [there.untrained_at(one.name, tasks) for one, _ in pairs]
     if all(untold):

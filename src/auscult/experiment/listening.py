@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from auscult.analyses.base import BASE, Condition, ControlWeights, Split
-from auscult.core.errors import AudioError
+from auscult.core.errors import AudioError, ConfigError
 from auscult.core.manifest import digest_of
 from auscult.core.timebase import TimeBase
 from auscult.experiment.first_layer import is_first_layer_only, redraw_first_layer
@@ -31,7 +31,7 @@ from auscult.sounds.base import (
 from auscult.store.reader import ActivationStore
 from auscult.taps.capture import run_capture
 from auscult.taps.point import ResolvedTap, resolve
-from auscult.taps.probe import time_base
+from auscult.taps.probe import timing
 from auscult.taps.table import Receipt, receipt
 
 _REMEMBERED_RECORDINGS = 16
@@ -101,8 +101,20 @@ class Listening:
         return resolve(self.model(), self.spec.record.taps)
 
     def times(self) -> dict[str, TimeBase]:
-        """Time base of each tap by address."""
-        return {tap.address: time_base(self.model(), tap.point) for tap in self.taps}
+        """Time base of each tap by address.
+
+        Raises:
+            ConfigError: A tap speaks once a clip, and clips are whole recordings: it would have
+                another hop in each.
+        """
+        found = {tap.address: timing(self.model(), tap) for tap in self.taps}
+        once = [address for address, measured in found.items() if measured.once]
+        if once and self.spec.clip_seconds is None:
+            raise ConfigError(
+                f"{', '.join(once)} speaks once a clip, and clips without a length are whole "
+                f"recordings of any: say with sounds.clip_seconds how much one vector stands for"
+            )
+        return {address: measured.time for address, measured in found.items()}
 
     def receipts(self, weights: ControlWeights) -> list[Receipt]:
         """What each address stands for in this model.

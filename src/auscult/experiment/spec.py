@@ -56,7 +56,10 @@ class RecordSpec(Config):
     sampling: Sampling = Sampling()
     """Which frames are kept; a first layer kept whole fills any disk."""
     silence_db: float | None = -60.0
-    """Frames in 10-ms blocks below this level (dB re full scale) are left out; none: keep all."""
+    """Frames in whose hop every 10-ms block is below this level (dB re full scale) are left out.
+
+    None keeps all.
+    """
     batch_clips: int = Field(8, ge=1)
     """Clips that go through the model at once."""
     dtype: Literal["float32", "float16"] = "float32"

@@ -1,6 +1,7 @@
 """The stages that touch the model: recording response vectors, and fitting dictionaries to them."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -144,18 +145,24 @@ def _add(
 def valid_frames(
     clip: SoundClip, n_frames: int, time: TimeBase, silence_db: float | None
 ) -> np.ndarray:
-    """Frames whose hop begins within the sound.
+    """Frames whose hop begins within the sound, and in whose hop something is heard.
 
-    Not in its padding and not in a silent 10-ms block; a single frame stands for the whole clip.
+    Silence is judged in blocks of 10 ms; one of them that sounds is enough, of those that the hop
+    touches or, where a clip has one frame only, of the whole clip.
     """
     starts = np.array([int(i * time.hop) for i in range(n_frames)])
     valid = starts < clip.n_valid
-    if silence_db is not None:
-        block = max(1, round(_BLOCK_S * clip.audio.sample_rate))
-        silent = silence_mask(clip.audio, block, silence_db)
-        if n_frames == 1:
-            return valid & ~silent.all()
-        valid &= ~silent[np.minimum(starts // block, len(silent) - 1)]
+    if silence_db is None:
+        return valid
+    block = max(1, round(_BLOCK_S * clip.audio.sample_rate))
+    silent = silence_mask(clip.audio, block, silence_db)
+    if n_frames == 1:
+        return valid & ~silent.all()
+    stops = np.array([math.ceil((i + 1) * time.hop) for i in range(n_frames)])
+    n_sounding = np.concatenate([[0], np.cumsum(~silent)])
+    first = np.minimum(starts // block, len(silent) - 1)
+    last = np.minimum((stops - 1) // block, len(silent) - 1)
+    valid &= n_sounding[last + 1] > n_sounding[first]
     return valid
 
 

@@ -4,8 +4,8 @@ A probe shows that a readout exists, not that the network uses it; and it cannot
 is given.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, final
 
 import numpy as np
@@ -32,6 +32,10 @@ FamilyName = Literal["linear", "ridge", "sparse", "hidden", "neighbours"]
 MAJORITY = "majority class"
 SHUFFLED = "shuffled labels"
 CONTROL_TASK = "control task"
+
+
+Further = Callable[[Answers, Target], Mapping[str, float]]
+"""Scores of answers beyond ``SCORES``, by name, without intervals."""
 
 
 class ProbeSettings(Config):
@@ -172,6 +176,7 @@ def read(
     rng: np.random.Generator,
     settings: ProbeSettings | None = None,
     types: Int[np.ndarray, " n"] | None = None,
+    further: Further | None = None,
 ) -> Reading:
     """Fit a probe on some recordings, judge it on others, and do the same under its nulls.
 
@@ -184,6 +189,7 @@ def read(
         settings: Of the probe.
         types: The kind of sound that each row is (a cluster of its input, the same for every
             representation that is compared), for the control task; none: no control task.
+        further: More scores of the probe's answers, and of those under each null.
 
     Raises:
         ConfigError: A recording stands on both sides; or only one class occurs; or a vector is
@@ -195,13 +201,15 @@ def read(
         raise ConfigError(f"recording {shared[0]} is both fitted to and judged on")
     fitted = _drawn(~test & (target.labels >= 0), settings.n_most, rng)
     judged = _drawn(test & (target.labels >= 0), settings.n_most, rng)
-    sides = _Sides(x[fitted], x[judged], recording_ids[fitted], recording_ids[judged])
+    sides = _Sides(x[fitted], x[judged], recording_ids[fitted], recording_ids[judged], further)
     _refuse_not_finite(sides.x_test)
     train, held_out = target.rows(fitted), target.rows(judged)
     probe = fit_probe(sides.x, train, sides.recordings, rng, settings)
-    scores = score(probe.answers(sides.x_test), held_out, sides.recordings_test, rng)
+    answers = probe.answers(sides.x_test)
+    scores = score(answers, held_out, sides.recordings_test, rng)
+    scores = replace(scores, values={**scores.values, **sides.more(answers, held_out)})
     controls = {
-        MAJORITY: majority(train, held_out, sides.recordings_test, rng),
+        MAJORITY: majority(train, held_out, sides.recordings_test, rng, further),
         SHUFFLED: sides.null(
             probe, train.rows(rng.permutation(len(train.labels))), held_out, rng, settings
         ),
@@ -222,6 +230,11 @@ class _Sides:
     x_test: Float[np.ndarray, "m d"]
     recordings: Shaped[np.ndarray, " n"]
     recordings_test: Shaped[np.ndarray, " m"]
+    further: Further | None = None
+
+    def more(self, answers: Answers, test: Target) -> Mapping[str, float]:
+        """The further scores, if any are asked for."""
+        return self.further(answers, test) if self.further is not None else {}
 
     def null(
         self,
@@ -233,8 +246,9 @@ class _Sides:
     ) -> dict[str, float]:
         """Scores of the same family under the weight decay already chosen, on other labels."""
         readout = settings.readout().fit(self.x, train, probe.strength, rng)
-        found = score(readout.answers(self.x_test), test, self.recordings_test, rng, 2)
-        return dict(found.values)
+        answers = readout.answers(self.x_test)
+        found = score(answers, test, self.recordings_test, rng, 2)
+        return {**found.values, **self.more(answers, test)}
 
 
 def majority(
@@ -242,6 +256,7 @@ def majority(
     test: Target,
     recording_ids: Shaped[np.ndarray, " m"],
     rng: np.random.Generator,
+    further: Further | None = None,
 ) -> dict[str, float]:
     """Scores of always answering with the shares of the classes in training.
 
@@ -253,7 +268,8 @@ def majority(
     mean = float(train.values[known].mean()) if known.any() else float("nan")
     n = len(test.labels)
     same = Answers(np.tile(log_p, (n, 1)), np.full(n, mean))
-    return dict(score(same, test, recording_ids, rng, 2).values)
+    more = further(same, test) if further is not None else {}
+    return {**score(same, test, recording_ids, rng, 2).values, **more}
 
 
 def control_task(target: Target, types: Int[np.ndarray, " n"], rng: np.random.Generator) -> Target:

@@ -129,19 +129,39 @@ def failed_on(sound: Sequence[int], error: Exception) -> UserError | None:
         sound: Shape of the waveform, ``(batch, channel, time)``.
         error: What calling the network raised, with its traceback from the call on.
     """
-    passed = (Path(str(torch.__file__)).parent, Path(__file__).parent)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if not any(map(Path(one.filename).is_relative_to, passed))]
-    # A hook or an edit at a tap, called by ours from within the network.
-    if any(Path(one.filename).is_relative_to(Path(__file__).parents[1]) for one in own):
+    said = said_by(error)
+    if said is None:
         return None
-    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    said = " ".join(f"{type(error).__name__}: {error}".split())
     return UserError(
-        f"the network fails on a waveform [batch channel time] of {list(sound)}: {said}{place}; "
+        f"the network fails on a waveform [batch channel time] of {list(sound)}: {said}; "
         f"what it is called with is set by n_channels, sample_rate, probe_samples and forward of "
         f"[model], and by clip_seconds of [sounds]"
     )
+
+
+def said_by(error: Exception) -> str | None:
+    """What a network's own code raised, and in which line of it; None for a fault elsewhere.
+
+    Args:
+        error: What calling the network raised, with its traceback from the call on.
+    """
+    package = Path(__file__).parents[1]
+    passed = (Path(str(torch.__file__)).parent, Path(__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if not any(map(Path(one.filename).is_relative_to, passed))]
+    ours = [one for one in own if Path(one.filename).is_relative_to(package)]
+    # A hook or an edit at a tap, called by ours from within the network. What stands in for a
+    # method while somebody looks has only called the network's own.
+    if ours and not (_stands_in(ours[-1]) and ours[-1] is not own[-1]):
+        return None
+    own = [one for one in own if one not in ours]
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return " ".join(f"{type(error).__name__}: {error}".split()) + place
+
+
+def _stands_in(frame: traceback.FrameSummary) -> bool:
+    """Whether it is a wrapper of ``taps/hooks.py`` that calls the method it stands in for."""
+    return Path(frame.filename).name == "hooks.py" and frame.name == "__call__"
 
 
 def find_factory(path: str, factory: str) -> Callable[..., Any]:

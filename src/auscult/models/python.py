@@ -3,8 +3,6 @@
 A Python file (or module) and the function in it that returns an ``nn.Module``.
 """
 
-from collections.abc import Callable
-from functools import reduce
 from typing import Any
 
 import torch
@@ -13,11 +11,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from auscult.core.config import Config
-from auscult.core.errors import AuscultError, ConfigError, UnknownNameError, UserError
+from auscult.core.errors import AuscultError, ConfigError, UserError
 from auscult.models.base import MODELS, AudioModel, Codec, Layout, Method, Tap, Weights
 from auscult.models.generation import Generator
 from auscult.models.initial import recalibrate_norms, redraw_weights
 from auscult.models.loading import accepts, call_factory, failed_on, find_factory
+from auscult.models.own_methods import CODES, LATENTS, WAVEFORM, MethodRow, Promise, in_a_row
 from auscult.models.patterns import matches
 from auscult.models.stimulus import harmonic_noise
 from auscult.models.survey import survey
@@ -90,8 +89,8 @@ class PythonModel(AudioModel):
         self.sample_rate = _sample_rate(module, params)
         self.labels = _labels(module)
         self.probe_samples = params.probe_samples
-        self._run = _chain(module, params.forward) if params.forward else module
-        self.codec = _codec(module, params)
+        self._run = in_a_row(module, _names(params.forward)) if params.forward else module
+        self.codec = _codec(module, params, len(self._layout("latent") or "bct"))
         own = getattr(module, "generator", None)
         self.generator = own if isinstance(own, Generator) else None
         self._taps: list[Tap] | None = None
@@ -151,9 +150,21 @@ class PythonModel(AudioModel):
         """The codec's own roles, then every module that fires, in firing order."""
         if self._taps is None:
             fired = survey(self.module, lambda: self.forward(self.probe_sound()))
+            self._try_codec()
             modules = [Tap(f.path, layout=self._layout(f.path)) for f in fired if f.path]
             self._taps = [*self._codec_taps(), *modules]
         return self._taps
+
+    @torch.no_grad()
+    def _try_codec(self) -> None:
+        """There and back once, before hours are spent on a codec that does not keep its word."""
+        if self.codec is None:
+            return
+        latents = self.codec.encode(self.probe_sound())
+        for step in (self.codec.quantise, self.codec.codes):
+            if step is not None:
+                step(latents)
+        self.codec.decode(latents)
 
     def _codec_taps(self) -> list[Tap]:
         named = {"latent": _names(self.params.encode), "latent.q": _names(self.params.quantise)}
@@ -173,41 +184,55 @@ def _names(names: str | list[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _chain(module: nn.Module, names: str | list[str]) -> Callable[[Any], Any]:
-    """Call methods in a row, looked up at each call: a wrapped method is used while it is wrapped.
+def _codec(module: nn.Module, params: PythonModel.Params, n_axes: int) -> Codec | None:
+    """The codec that methods of the network make.
 
-    Raises:
-        UnknownNameError: The network has no such method.
+    ``n_axes`` of its latents, as its layout says.
     """
-    for name in _names(names):
-        if not callable(getattr(module, name, None)):
-            known = [n for n in dir(type(module)) if n not in dir(nn.Module)]
-            raise UnknownNameError(f"method of {type(module).__name__}", name, known)
-    return lambda x: reduce(lambda value, name: getattr(module, name)(value), _names(names), x)
-
-
-def _codec(module: nn.Module, params: PythonModel.Params) -> Codec | None:
     if bool(params.encode) != bool(params.decode):
         raise ConfigError("model: encode and decode make a codec together, give both or neither")
     if not params.encode:
         if params.quantise:
             raise ConfigError("model: quantise needs encode and decode as well")
         return None
+
+    def row(names: str | list[str], *promise: Any, **more: Any) -> MethodRow:
+        return MethodRow(module, _names(names), Promise(*promise, **more))
+
+    heard, latents, codes = f"a waveform {WAVEFORM}", f"latents {LATENTS}", f"codes {CODES}"
+    way_there = row(params.encode, "encode", heard, latents, n_axes)
+    way_back = row(params.decode, "decode", latents, f"waveforms {WAVEFORM}")
     names = _names(params.quantise)
-    way_there, way_back = _chain(module, params.encode), _chain(module, params.decode)
+    if not names:
+        return Codec(way_there, way_back)
+    same_shape = ("quantise", latents, "latents of the same shape", 0, "all")
+    there_and_back = row(names, *same_shape, advice=_BOTH if len(names) < 2 else "")
     if len(names) < 2:
-        return Codec(way_there, way_back, _chain(module, names) if names else None)
-    codes, from_codes = _chain(module, names[0]), _chain(module, names[1:])
-    return Codec(way_there, way_back, _chain(module, names), {}, codes, from_codes)
+        return Codec(way_there, way_back, there_and_back)
+    same = (0, 2) if n_axes == 3 else (0,)
+    indices = row(names[0], "quantise", latents, codes, like=same, integers=True)
+    from_codes = row(names[1:], "quantise", codes, latents, n_axes, same)
+    return Codec(way_there, way_back, there_and_back, {}, indices, from_codes)
+
+
+_BOTH = (
+    "; of a quantiser that tells codes, name the method that takes them back as well: "
+    'quantise = ["quantize", "dequantize"]'
+)
 
 
 def _sample_rate(module: nn.Module, params: PythonModel.Params) -> int:
     own = getattr(module, "sample_rate", None)
+    if isinstance(own, float) and own.is_integer():
+        own = int(own)
     rate = params.sample_rate if params.sample_rate is not None else own
     if not isinstance(rate, int):
+        lacking = "without a sample_rate attribute"
+        if own is not None:
+            lacking = f"whose sample_rate is a {type(own).__name__} and no whole number"
         raise ConfigError(
-            f"model.sample_rate: {params.factory}() returns a network without a sample_rate "
-            f"attribute, so say at how many samples per second it listens"
+            f"model.sample_rate: {params.factory}() returns a network {lacking}, so say at how "
+            f"many samples per second it listens"
         )
     if params.sample_rate is not None and isinstance(own, int) and own != params.sample_rate:
         raise ConfigError(

@@ -129,7 +129,8 @@ class _Recorder:
             if tap.point.call == "*":
                 self.waiting.setdefault(tap.address, []).append(copied)
             else:
-                self.hand_to(tap.address, Responses(copied, measured.time))
+                here = measured.within(self.session.n_samples)
+                self.hand_to(tap.address, Responses(copied, here))
             self.session.stop_if_done()
 
         return see
@@ -212,7 +213,7 @@ def _edited(
     frames = to_frames(with_plain_gradient(tensor), layout)
     n_clips = _n_clips(tap, len(frames), session.n_clips, measured)
     values = by_clip(frames.clone(), n_clips)
-    new = edit(values, measured.time)
+    new = edit(values, measured.within(session.n_samples))
     if not isinstance(new, Tensor):
         raise TapError(f"the edit at {tap.address} returned a {type(new).__name__}, not a tensor")
     if new.ndim == 3 and new.shape[:2] == values.shape[:2] and new.shape[2] != values.shape[2]:

@@ -36,11 +36,20 @@ class Measured:
         time: The time base of one clip's frames.
         folded: Whether frames lie in the batch axis, and were proven to follow one another evenly.
         declared: Whether the model's family says so; otherwise it was measured.
+        once: Whether there is one frame for the whole clip, however long it is: its hop is that of
+            the run's clips, or of the probe where clips have several lengths.
     """
 
     time: TimeBase
     folded: bool = False
     declared: bool = False
+    once: bool = False
+
+    def within(self, n_samples: int | None) -> TimeBase:
+        """The time base in a clip of some length; None where the length is not known."""
+        if not self.once or n_samples is None:
+            return self.time
+        return _whole_clip(self.time.sample_rate, n_samples)
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ def measure_time_base(model: AudioModel, point: str | TapPoint) -> TimeBase:
     Rectifiers leak and maxima are means while this runs, so that the support is that of the
     architecture. Behind a recurrence the past has no beginning: the span then is 1 and the offset
     the last sample heard. Where every frame hears the whole clip only the hop is measured; offset
-    and span are those of one hop.
+    and span are those of one hop. What is said once a clip lies in the middle of it.
 
     Raises:
         TapError: The frames have no regular place in time, or nothing reaches them.
@@ -170,7 +179,7 @@ def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Mea
             continue
         found = _from_reading(model, tap, reading, n_samples)
         if found is not None and (
-            hint is not None or _lasts(model, tap, found.time, n_samples, lengths[-1])
+            hint is not None or _lasts(model, tap, found, n_samples, lengths[-1])
         ):
             return found
     raise problem or TapError(
@@ -181,20 +190,24 @@ def _measured(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Mea
 
 
 def _lasts(
-    model: AudioModel, tap: ResolvedTap, time: TimeBase, n_samples: int, longest: int
+    model: AudioModel, tap: ResolvedTap, found: Measured, n_samples: int, longest: int
 ) -> bool:
     """Whether what was found in a clip also holds in a longer one.
 
     Frames that heard the whole past or clip must still do in the longest; those that did not must
-    not hear more in one of twice the length (a kernel with wide gaps may begin before the clip).
+    not hear more in one of twice the length (a kernel with wide gaps may begin before the clip);
+    and a clip's only frame must stay the only one.
     """
     if model.probe_samples:
         return True
+    time = found.time
     endless = time.global_ or time.unbounded_past
     try:
         reading = read(model, tap, longest if endless else 2 * n_samples)
     except (AuscultError, RuntimeError, ValueError):
         return True
+    if found.once and reading.n_frames > 1:
+        return False
     last = reading.n_frames - 1 - reading.n_frames // 8
     for support in supports(reading, [last]):
         if time.unbounded_past:
@@ -225,15 +238,19 @@ def _from_reading(
     model: AudioModel, tap: ResolvedTap, reading: Reading, n_samples: int
 ) -> Measured | None:
     if reading.n_frames == 1:
-        whole = Fraction(model.clip_samples or n_samples)
-        time = TimeBase(model.sample_rate, whole, (whole - 1) / 2, whole, global_=True)
-        return Measured(time)
+        length = model.clip_samples or n_samples
+        return Measured(_whole_clip(model.sample_rate, length), once=True)
     if reading.n_items > 1:
         folded = folded_time(model, tap, reading, n_samples)
         return None if folded is None else Measured(folded, folded=True)
     found = regular_time(reading, model.sample_rate, n_samples)
     found = found or whole_clip_time(model, tap, reading, n_samples)
     return None if found is None else Measured(found)
+
+
+def _whole_clip(sample_rate: int, n_samples: int) -> TimeBase:
+    whole = Fraction(n_samples)
+    return TimeBase(sample_rate, whole, (whole - 1) / 2, whole, global_=True)
 
 
 def _behind_the_quantiser(model: AudioModel, tap: ResolvedTap, hint: TimeBase | None) -> Measured:

@@ -21,6 +21,7 @@ class Session:
     Attributes:
         n_clips: Clips in the batch of the current pass; None while it was not run by
             ``model.forward``.
+        n_samples: How long they are; None likewise.
         n_passes: Calls of ``model.forward`` so far.
     """
 
@@ -30,6 +31,7 @@ class Session:
         self.calls = dict.fromkeys(self.taps, 0)
         self.stop = stop and not any(tap.point.call == "*" for tap in taps)
         self.n_clips: int | None = None
+        self.n_samples: int | None = None
         self.n_passes = 0
         self._missing = set(self.taps)
         self._at_begin: Callable[[], None] | None = None
@@ -48,7 +50,7 @@ class Session:
     def _begin(self, waveform: Tensor) -> None:
         self.calls = dict.fromkeys(self.taps, 0)
         self._missing = set(self.taps)
-        self.n_clips = len(waveform)
+        self.n_clips, self.n_samples = len(waveform), waveform.shape[-1]
         self.n_passes += 1
         if self._at_begin is not None:
             self._at_begin()

@@ -221,11 +221,15 @@ def heard_latents(
 def hop_from_lengths(count: Callable[[int], int], n_samples: int, near: Fraction) -> Fraction:
     """The hop as the distance between lengths at which a frame is added, found by bisection.
 
-    For taps that hear the whole clip, whose gradient says nothing about frames.
+    For taps that hear the whole clip, whose gradient says nothing about frames. ``near`` may be
+    several times too short: a clip of few frames tells little.
     """
     steps = 8
 
     def length_of(n_frames: int, low: int, high: int) -> int:
+        for _ in range(3):
+            if count(high) < n_frames:
+                low, high = high, 2 * high - low
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if count(middle) >= n_frames else (middle, high)
