@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from auscult.dictionaries import dense_step
 from auscult.dictionaries.base import DICTIONARIES, Dictionary
 from auscult.dictionaries.flat_adam import FlatAdam
 from auscult.dictionaries.linear import read_bf16
@@ -16,8 +17,11 @@ from auscult.dictionaries.products import (
     switch_off,
     switch_type,
     switches,
+    width_beside,
 )
 from auscult.dictionaries.sparse_acts import entries_at, largest_entries, places_above
+
+GPU = torch.device("cuda")
 
 
 def built(shift=0.0, d_in=24, dtype=torch.float64, **section):
@@ -53,6 +57,7 @@ def both_ways(dictionary, n):
         ({"type": "relu", "norm": "weighted"}, (0.2, 0.9)),
         ({"type": "relu", "l1_weight": 0.0}, (0.2, 0.9)),
         ({"type": "relu", "frozen": "decoder"}, (0.2, 0.9)),
+        ({"type": "relu", "frozen": "encoder"}, (0.2, 0.9)),
         ({"type": "relu", "shift": -1.2}, (1e-4, 0.04)),
         ({"type": "relu", "shift": -1.2, "norm": "weighted"}, (1e-4, 0.04)),
         ({"type": "relu", "shift": -50.0}, (0.0, 0.0)),
@@ -79,6 +84,29 @@ def test_gradients_by_hand_are_those_of_autograd(section, density, n):
         assert_close(fast.terms[name], term.detach(), rtol=1e-10, atol=1e-12)
     for name, gradient in wanted.items():
         assert_close(found[name], gradient, rtol=1e-9, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("n", [37, 9000], ids=["one piece", "two pieces"])
+@pytest.mark.parametrize("kind", ["relu", "jump-relu"])
+def test_columns_that_only_a_gpu_needs_change_nothing(kind, n, monkeypatch):
+    monkeypatch.setattr(dense_step, "width_beside", lambda d, _: width_beside(d, GPU))
+    assert width_beside(24, GPU) == 32
+    slow, wanted, fast, found = both_ways(built(type=kind), n)
+    assert_close(dict(fast.terms), {name: term.detach() for name, term in slow.terms.items()})
+    assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("n", [37, 9000], ids=["one piece", "two pieces"])
+@pytest.mark.parametrize("frozen", ["no", "decoder"])
+def test_what_need_not_be_counted_is_known_to_be_on(frozen, n):
+    dictionary = built(type="relu", frozen=frozen)
+    dictionary.linear.encoder_bias.data[:9] = -50.0
+    _, _, by_count, wanted = both_ways(dictionary, n)
+    dictionary.counting = False
+    _, _, found, gradients = both_ways(dictionary, n)
+    assert_close(gradients, wanted, rtol=0.0, atol=0.0)
+    assert torch.equal(found.fired > 0, by_count.fired > 0)
+    assert not torch.equal(found.fired, by_count.fired)
 
 
 @pytest.mark.parametrize(

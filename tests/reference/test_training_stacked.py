@@ -1,5 +1,6 @@
 """Dictionaries that learn as a stack beside the same ones that learn alone."""
 
+import json
 import os
 import signal
 from multiprocessing import get_context
@@ -68,6 +69,15 @@ class TestGradients:
                 for name, parameter in other.named_parameters():
                     grad = dict(one.named_parameters())[name].grad
                     assert_close(parameter.grad, grad, rtol=1e-9, atol=1e-12, msg=name)
+
+    def test_where_nothing_has_a_price_units_are_those_of_the_batch(self):
+        alone, free = built(l1_weight=0.0).double(), built(l1_weight=0.0).double()
+        gradients, _ = stack_of([free])
+        for n in (50, 9):
+            alone.zero_grad()
+            alone.differentiate(drawn(n), drawn(n))
+            gradients.differentiate(drawn(n))
+            assert_close(free.linear.encoder.grad, alone.linear.encoder.grad)
 
     def test_in_bfloat16_they_are_off_by_rounding_only(self):
         exact, stacked = several(), several(torch.float32)
@@ -235,6 +245,30 @@ class TestLearning:
         assert not moments[1][:3].any()
         assert moments[1][3:].any(1).all() == moments[2].any(1).all() == np.True_
         assert dictionaries[1].dead.tolist() == []
+
+    def test_what_the_log_does_not_ask_for_is_not_counted(self):
+        dictionaries = several(torch.float32)
+        gradients, _ = stack_of(dictionaries)
+        counted = gradients.differentiate(drawn(64, torch.float32))
+        dictionaries[1].counting = False
+        found = gradients.differentiate(drawn(64, torch.float32))
+        same = [torch.equal(a.fired, b.fired) for a, b in zip(counted, found, strict=True)]
+        assert same == [True, False, True]
+        assert torch.equal(found[1].fired > 0, counted[1].fired > 0)
+
+    @pytest.mark.parametrize("target", [None, 2.0])
+    @pytest.mark.parametrize("section", [{}, {"frozen": "decoder"}], ids=["stacked", "alone"])
+    def test_a_log_of_few_lines_says_what_one_of_all_says(self, section, target, tmp_path):
+        lines = {}
+        for every in (1, 4):
+            settings = SHORT.model_copy(
+                update={"log_every": every, "steps": 10, "target_l0": target}
+            )
+            jobs = [TrainingJob(built(**section), "it")]
+            train(jobs, SOURCE, settings, tmp_path / str(every))
+            lines[every] = (tmp_path / str(every) / "it.jsonl").read_text().splitlines()
+        assert lines[4] == [lines[1][step - 1] for step in (4, 8, 10)]
+        assert all(float(64 * json.loads(line)["l0"]).is_integer() for line in lines[1])
 
     def test_a_target_is_not_passed_over(self):
         _, [(_, stack)] = learners_of(several(torch.float32), Conduct(1.0, 100))

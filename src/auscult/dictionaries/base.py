@@ -51,7 +51,8 @@ class Objective:
     Attributes:
         terms: The parts of the loss by name, each with its weight inside; training minimises their
             sum.
-        fired: On how many vectors of the batch each feature was on.
+        fired: On how many vectors of the batch each feature was on; unless the dictionary is
+            ``counting``, it may be any number above 0 where it was.
         notes: Further numbers for the training log; nothing is learned from them.
     """
 
@@ -102,6 +103,7 @@ class Dictionary(nn.Module, ABC):
         provenance: Where its vectors came from.
         vectors_since_fired: How many vectors training has shown since each feature was last on.
         dead_after: A feature that was off on so many vectors counts as dead while training.
+        counting: Whether objectives must say how often features were on, and not only whether.
         sparsity: Factor on the weight of sparsity, with which training warms it up and controls it.
     """
 
@@ -125,6 +127,7 @@ class Dictionary(nn.Module, ABC):
         self.provenance = Provenance()
         self.ready = self.trainable
         self.dead_after = 1 << 62
+        self.counting = True
         self.sparsity = 1.0
         never = torch.zeros(self.n_features, dtype=torch.int64)
         self.register_buffer("vectors_since_fired", never, persistent=False)

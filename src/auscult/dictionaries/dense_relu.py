@@ -6,11 +6,20 @@ from torch import Tensor
 
 from auscult.dictionaries.dense_step import DenseStep
 from auscult.dictionaries.linear import LinearCoder
-from auscult.dictionaries.products import counted, switch_off, switch_type, switches
+from auscult.dictionaries.products import (
+    as_integers,
+    counted,
+    switch_off,
+    switch_type,
+    switches,
+)
 from auscult.dictionaries.sparse_acts import SparseActs, entries_at, places_above
 
 SPARSE_BELOW = 0.04
 """Share of activations that are on below which leaving out the others costs less than it saves."""
+
+_ENOUGH = 256
+"""Vectors that tell how many activations are on."""
 
 
 class DenseRelu:
@@ -33,55 +42,56 @@ class DenseRelu:
             prices: Of an activation, in the unit; None where all are 1.
             unit: Of prices; 0 where nothing has a price.
         """
-        self._step = DenseStep(linear, centred, goal, unit or 1.0 / len(centred))
+        n, m = len(centred), len(linear.encoder_bias)
         if prices is None or not unit:
-            price, dtype = 1.0 if unit else 0.0, self._step.dtype
-            self._prices = centred.new_full((self._step.n_features,), price, dtype=dtype)
-        else:
-            self._prices = prices.to(self._step.dtype)
-
-    def _begin(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Activations of some vectors, and which are on."""
-        step = self._step
-        acts = step.encoded(start, stop, rectified=True)
-        return acts, switches(acts, step.scratch("on", *acts.shape, dtype=switch_type(step.dtype)))
+            prices = centred.new_full((m,), 1.0 if unit else 0.0)
+        self._step = DenseStep(linear, centred, goal, unit or 1.0 / n, prices)
 
     def look(self) -> float:
         """The share of activations that are on among the first vectors."""
-        self._first = self._begin(*self._step.pieces[0])
-        self._fired = counted(self._first[1])
-        return float(self._fired.sum()) / max(1, self._first[0].numel())
+        self._first = self._step.encoded(*self._step.pieces[0], rectified=True)
+        some = self._first[:_ENOUGH]
+        return float(self._counted(some).sum()) / max(1, some.numel())
+
+    def _counted(self, acts: Float[Tensor, "m n_features"]) -> Int64[Tensor, " n_features"]:
+        """On how many vectors each feature is on."""
+        kind = switch_type(self._step.dtype)
+        return counted(switches(acts, self._step.scratch("on", *acts.shape, dtype=kind)))
 
     def entries(self) -> SparseActs:
         """The activations that are on."""
         places, values = [], []
-        n, n_features, wide = self._step.n, self._step.n_features, self._step.centred.dtype
+        n, n_features, wide = self._step.n, self._step.n_features, self._step.goal.dtype
         for start, stop in self._step.pieces:
-            acts, _ = self._first if start == 0 else self._begin(start, stop)
+            acts = self._first if start == 0 else self._step.encoded(start, stop, rectified=True)
             found = places_above(acts, 0.0)
             places.append(found + start * n_features)
             values.append(acts.flatten()[found].to(wide))
         return entries_at(torch.cat(places), torch.cat(values), n, n_features)
 
     def differentiate(
-        self,
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " n_features"], Int64[Tensor, " n_features"]]:
+        self, *, counting: bool
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " n_features"], Float[Tensor, " n_features"]]:
         """Fill ``.grad`` of all parameters.
 
+        Args:
+            counting: Whether it is to be known how often features are on, or only whether.
+
         Returns:
-            The squared error, the sum of each feature's activations, and how often it was on.
+            The squared error, the sum of each feature's activations, and how often it was on, or
+            some number above 0 where it was.
         """
-        step = self._step
-        acts, on = self._first
-        totals = step.added(None, acts)
+        step, acts = self._step, self._first
+        fired = torch.zeros(acts.shape[1], dtype=torch.int64, device=acts.device)
         del self._first
         for start, stop in step.pieces:
             if start:
-                acts, on = self._begin(start, stop)
-                self._fired += counted(on)
-                totals = step.added(totals, acts)
-            into_acts = step.decoded(start, stop, acts, self._prices)
-            switch_off(into_acts, on)
+                acts = step.encoded(start, stop, rectified=True)
+            if counting:
+                fired += self._counted(acts)
+            into_acts = step.decoded(start, stop, acts)
+            switch_off(into_acts, as_integers(acts))
             step.learn(start, stop, into_acts)
             del acts, into_acts  # the next piece gets their memory, which is near the processor
-        return step.finish(), totals, self._fired
+        totals = step.totals
+        return step.finish(), totals, fired.to(totals.dtype) if counting else totals

@@ -152,7 +152,7 @@ class JumpReluDictionary(Dictionary):
         thresholds = self.thresholds
         # In units of 2 / N a gradient is the residual times an atom.
         step = DenseStep(self.linear, *self.linear.less_bias(vectors, targets), 2.0 / n)
-        lowered, free = thresholds.to(step.dtype), torch.zeros_like(thresholds, dtype=step.dtype)
+        lowered = thresholds.to(step.dtype)
         fired, counts = (torch.zeros(self.n_features, dtype=torch.int64) for _ in "fc")
         fired, counts = fired.to(vectors.device), counts.to(vectors.device)
         pull = torch.zeros_like(thresholds)
@@ -166,7 +166,7 @@ class JumpReluDictionary(Dictionary):
             acts = step.scratch("acts", *pre.shape).copy_(pre)
             switch_off(acts, on)
             torch.lt(pre.sub_(lowered).abs_(), half, out=near)
-            into_acts = step.decoded(start, stop, acts, free)
+            into_acts = step.decoded(start, stop, acts)
             into_near = acts.copy_(into_acts)
             switch_off(into_near, near)
             pull += into_near.sum(0)

@@ -42,6 +42,8 @@ class Conduct:
         target_l0: Where that weight is to bring the L0; None to leave it alone.
         resample_every: Steps between which dead features begin anew; None for never.
         seed: Decides which vectors they begin with.
+        steps: How many there are.
+        log_every: Steps between lines of the log; the last step has one.
     """
 
     clip_norm: float | None
@@ -51,6 +53,8 @@ class Conduct:
     target_l0: float | None = None
     resample_every: int | None = None
     seed: int = 0
+    steps: int = 0
+    log_every: int = 1
 
 
 _GAIN = 0.02
@@ -151,7 +155,7 @@ class Learner:
             UserError: It is not, because the batch is not.
         """
         dictionary = self.dictionary
-        self.warm(step)
+        self.brief(step)
         objective = self._differentiated(x, target, vectors)
         terms = objective.terms
         if self._extra_losses is not None:
@@ -166,13 +170,21 @@ class Learner:
         dictionary.count(objective.fired, len(x))
         self.note(step, losses, objective, x, target)
 
-    def warm(self, step: int) -> None:
-        """Set the weight of sparsity for a step."""
+    def brief(self, step: int) -> None:
+        """Set the weight of sparsity for a step, and whether features are to be counted."""
         self._rise = min(1.0, (step + 1) / max(1, self._conduct.sparsity_warm_up))
         sparsity = self._rise * math.exp(float(self._steering))
+        counting = self._conduct.target_l0 is not None or self.logs(step)
         # Telling a module costs as much as a small product.
         if self.dictionary.sparsity != sparsity:
             self.dictionary.sparsity = sparsity
+        if self.dictionary.counting != counting:
+            self.dictionary.counting = counting
+
+    def logs(self, step: int) -> bool:
+        """Whether a step has a line in the log."""
+        done, conduct = step + 1, self._conduct
+        return done % conduct.log_every == 0 or done == conduct.steps
 
     def checked(
         self,

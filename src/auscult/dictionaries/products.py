@@ -47,7 +47,7 @@ def laid_out(weights: Float[Tensor, "m d"], n: int) -> Float[Tensor, "m d"]:
 def affine_product(
     x: Float[Tensor, "*n d"],
     weights: Float[Tensor, "m d"],
-    bias: Float[Tensor, " m"],
+    bias: Float[Tensor, " m"] | None,
     *,
     rectified: bool = False,
 ) -> Float[Tensor, "*n m"]:
@@ -65,6 +65,24 @@ def affine_product(
     return plain.clamp_(min=0) if rectified else plain
 
 
+def width_beside(d: int, device: torch.device) -> int:
+    """Columns of a matrix of d that has one more beside; a GPU multiplies by eights."""
+    return d + 1 if device.type == "cpu" else -(-(d + 1) // 8) * 8
+
+
+def put_beside(
+    rows: Float[Tensor, "n width"], last: Float[Tensor, " n"] | float, d: int
+) -> Float[Tensor, "n d"]:
+    """Put one number behind the first d of each row, and 0 behind that; give the first d."""
+    if isinstance(last, Tensor):
+        rows[:, d].copy_(last)
+    else:
+        rows[:, d].fill_(last)
+    if rows.shape[1] > d + 1:
+        rows[:, d + 1 :].zero_()
+    return rows[:, :d]
+
+
 def as_integers(values: Float[Tensor, "*shape"]) -> Int[Tensor, "*shape"]:
     """The same bytes as integers: in the same order and on the same side of 0 where positive.
 
@@ -79,8 +97,9 @@ def switches(acts: Float[Tensor, "n m"], out: Int[Tensor, "n m"]) -> Int[Tensor,
 
 
 def switch_off(values: Float[Tensor, "n m"], on: Int[Tensor, "n m"]) -> None:
-    """Overwrite with 0 what is not on: a number times 1, bit by bit, is the number."""
-    as_integers(values).mul_(on)
+    """Overwrite with 0 where these integers, or the bytes of rectified activations, are 0."""
+    whole = as_integers(values)
+    torch.ops.aten.threshold_backward.grad_input(whole, on, 0, grad_input=whole)
 
 
 def counted(on: Int[Tensor, "n m"]) -> Int64[Tensor, " m"]:

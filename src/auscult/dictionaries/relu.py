@@ -131,16 +131,16 @@ class ReluDictionary(Dictionary):
             )
             mse = sparse_gradient(linear, acts, centred, goal, prices=prices).mse
             totals = acts.by_feature.totals(acts.by_feature.values)
-            fired = acts.by_feature.count()
+            fired = acts.by_feature.count().to(vectors.dtype)
         else:
-            mse, totals, fired = dense.differentiate()
+            mse, totals, fired = dense.differentiate(counting=self.counting)
         costs = totals
         if norms is not None:
             pull = (totals * weight / norms).unsqueeze(1)
             gradient_of(linear.decoder).addcmul_(pull, linear.decoder)
             costs = totals * norms
         terms = {"mse": mse, "l1": costs.sum() * weight}
-        return Objective(terms, fired.to(vectors.dtype))
+        return Objective(terms, fired)
 
     def claims(self) -> Mapping[str, frozenset[str]]:
         """The penalty does not see the decoder unless it is weighted by its rows."""

@@ -72,7 +72,7 @@ class Stack:
         if vectors is None:
             vectors, _ = self._learners[0].dictionary.pair(x, target)
         for learner in self._learners:
-            learner.warm(step)
+            learner.brief(step)
         objectives = self._gradients.differentiate(vectors)
         losses = [
             learner.checked(step, objective.terms, x, target, lr)

@@ -11,7 +11,13 @@ from torch import Tensor
 from auscult.dictionaries.base import Objective
 from auscult.dictionaries.flat_adam import FlatAdam
 from auscult.dictionaries.linear import NO_LENGTH, pieces
-from auscult.dictionaries.products import affine_product, switch_off, switch_type, switches
+from auscult.dictionaries.products import (
+    affine_product,
+    as_integers,
+    switch_off,
+    switch_type,
+    switches,
+)
 from auscult.dictionaries.stack import StackedGradients
 
 if TYPE_CHECKING:
@@ -21,23 +27,31 @@ _MOST_WEIGHTS = 1 << 15
 """Entries of an encoder up to which calls are worth saving; beyond, products take the time."""
 
 
+class _Beside:
+    """Rows with one more number behind each, and views of both: to make these costs a call."""
+
+    def __init__(self, whole: Float[Tensor, "*n w"]) -> None:
+        self.whole, self.body, self.last = whole, whole[..., :-1], whole[..., -1]
+
+
 @dataclass(frozen=True)
 class _Member:
-    """What the products of one dictionary read and write: views of what all share."""
+    """What the products of one dictionary read and write: views of what all share.
 
-    x: Float[Tensor, "n d"]
+    ``w`` is one more than a width: behind a vector stands 1, behind rows of weights what is added
+    to a product with them, below gradients the sum over vectors.
+    """
+
+    x: Float[Tensor, "n w"]
+    x_turned: Float[Tensor, "w n"]
     centred: Float[Tensor, "n d"]
-    encoder: Float[Tensor, "m d"]
-    encoder_bias: Float[Tensor, " m"]
+    encoder: Float[Tensor, "m w"]
     decoder: Float[Tensor, "m d"]
-    scaled: Float[Tensor, "m d"]
-    prices: Float[Tensor, " m"]
+    scaled: Float[Tensor, "m w"]
     residual: Float[Tensor, "n d"]
     fired: Int[Tensor, " m"]
-    totals: Float[Tensor, " m"]
-    into_bias: Float[Tensor, " m"]
-    into_encoder: Float[Tensor, "d m"]
-    into_decoder: Float[Tensor, "d m"]
+    into_encoder: Float[Tensor, "w m"]
+    into_decoder: Float[Tensor, "w m"]
 
 
 class StackedRelu(StackedGradients):
@@ -67,42 +81,52 @@ class StackedRelu(StackedGradients):
     def __init__(self, dictionaries: Sequence["ReluDictionary"], adam: FlatAdam) -> None:
         self._dictionaries, self._adam = dictionaries, adam
         self._encoder, self._decoder = (adam.stacked(f"linear.{side}") for side in _SIDES)
-        self._decoder_bias = adam.stacked("linear.decoder_bias")
+        self._encoder_bias, self._decoder_bias = (
+            adam.stacked(f"linear.{side}_bias") for side in _SIDES
+        )
+        self._gradients = {
+            name: adam.stacked_gradient(f"linear.{name}")
+            for side in _SIDES
+            for name in (side, f"{side}_bias")
+        }
         self._weighted = dictionaries[0].params.norm == "weighted"
         like = dictionaries[0].linear
         self._dtype = like.operands(adam.values)
         self._n = 0
+        self._priced: tuple[Sequence[float], int] = ((), 0)
 
     def _make_room(self, n: int) -> None:
         """Memory for batches of so many vectors."""
         wide = self._adam.values
         s, m, d = self._encoder.shape
-        low = self._low = wide if self._dtype == wide.dtype else wide.to(self._dtype)
         count = switch_type(self._dtype)
 
         def room(*shape: int, dtype: torch.dtype = self._dtype) -> Tensor:
             return wide.new_empty(shape, dtype=dtype)
 
         self._centred, self._residual = (room(s, n, d, dtype=wide.dtype) for _ in "cr")
-        self._x = self._centred if self._dtype == wide.dtype else room(s, n, d)
-        self._scaled, self._prices = room(s, m, d), room(s, m)
+        self._x = _Beside(room(s, n, d + 1).fill_(1.0))
+        self._pull = _Beside(room(n, d + 1).fill_(1.0))  # of one after the other
+        self._pull_turned = self._pull.whole.T
+        self._encoder_beside, self._scaled = (_Beside(room(s, m, d + 1)) for _ in _SIDES)
+        self._low_decoder = self._decoder if self._dtype == wide.dtype else room(s, m, d)
         self._estimate, self._on = room(n, d), room(n, m, dtype=count)
-        self._fired, self._totals, self._into_bias = room(s, m, dtype=count), room(s, m), room(s, m)
-        self._into_encoder, self._into_decoder = room(s, d, m), room(s, d, m)
+        self._fired = room(s, m, dtype=count)
+        into = [room(s, d + 1, m) for _ in _SIDES]
+        self._into_encoder, self._into_decoder = (_Beside(each.transpose(1, 2)) for each in into)
         each = (
-            self._x,
+            self._x.whole,
+            self._x.whole.transpose(1, 2),
             self._centred,
-            *(self._adam.stacked(f"linear.{name}", low) for name in _LOWERED),
-            self._scaled,
-            self._prices,
+            self._encoder_beside.whole,
+            self._low_decoder,
+            self._scaled.whole,
             self._residual,
             self._fired,
-            self._totals,
-            self._into_bias,
-            self._into_encoder,
-            self._into_decoder,
+            *into,
         )
         self._members = [_Member(*views) for views in zip(*each, strict=True)]
+        self._residuals = self._residual.flatten(1)
         self._n = n
 
     @torch.no_grad()
@@ -111,61 +135,73 @@ class StackedRelu(StackedGradients):
         n = len(vectors)
         if n != self._n:
             self._make_room(n)
-        weights = [each.sparsity * each.params.l1_weight / n for each in self._dictionaries]
-        weight = vectors.new_tensor(weights)[:, None]
-        unit = torch.where(weight > 0.0, weight, 1.0 / n)
-        norms = self._lengths() if self._weighted else torch.ones_like(weight)
-        self._prices.copy_(norms * (weight > 0.0))
-        if self._low is not self._adam.values:
-            self._low.copy_(self._adam.values)
-        torch.sub(vectors, self._decoder_bias[:, None], out=self._centred)
-        if self._x is not self._centred:
-            self._x.copy_(self._centred)
-        torch.mul(self._decoder, 2.0 / (n * unit[:, :, None]), out=self._scaled)
-        for member in self._members:
-            self._multiply(member)
-        self._finish(unit)
-        totals = self._totals.to(vectors.dtype)
+        self._price(n)
         if self._weighted:
-            pull = (totals * weight / norms)[:, :, None]
-            self._adam.stacked_gradient("linear.decoder").addcmul_(pull, self._decoder)
-        flat = self._residual.flatten(1)
-        mse = torch.linalg.vecdot(flat, flat) / n
-        l1 = (totals * norms).sum(1) * weight[:, 0]
-        fired = self._fired.to(vectors.dtype)
-        return [
-            Objective({"mse": mse[i], "l1": l1[i]}, fired[i]) for i in range(len(self._members))
-        ]
+            self._norms = self._lengths()
+            torch.mul(self._norms, self._prices, out=self._scaled.last)
+        self._encoder_beside.body.copy_(self._encoder)
+        self._encoder_beside.last.copy_(self._encoder_bias)
+        if self._low_decoder is not self._decoder:
+            self._low_decoder.copy_(self._decoder)
+        torch.sub(vectors, self._decoder_bias[:, None], out=self._centred)
+        self._x.body.copy_(self._centred)
+        torch.mul(self._decoder, self._scale, out=self._scaled.body)
+        for member, dictionary in zip(self._members, self._dictionaries, strict=True):
+            self._multiply(member, counting=dictionary.counting)
+        return self._finish()
 
-    def _multiply(self, at: _Member) -> None:
+    def _price(self, n: int) -> None:
+        """What sparsity weighs, which changes while it warms up; the units of gradients."""
+        weights = [each.sparsity * each.params.l1_weight / n for each in self._dictionaries]
+        if self._priced == (weights, n):
+            return
+        self._priced = weights, n
+        self._weight = self._adam.values.new_tensor(weights)[:, None]
+        priced = self._weight > 0.0
+        self._unit = torch.where(priced, self._weight, 1.0 / n)
+        self._unit_of_rows = self._unit[:, :, None]
+        self._scale = 2.0 / (n * self._unit_of_rows)
+        self._prices = priced.to(self._weight.dtype)
+        self._scaled.last.copy_(self._prices)
+
+    def _multiply(self, at: _Member, *, counting: bool) -> None:
         """The five products, and what is done to activations between them."""
-        acts = affine_product(at.x, at.encoder, at.encoder_bias, rectified=True)
-        on, estimate = switches(acts, self._on), self._estimate
-        torch.sum(on, 0, dtype=on.dtype, out=at.fired)
-        torch.sum(acts, 0, out=at.totals)
-        torch.mm(acts, at.decoder, out=estimate)
-        pull = at.residual.copy_(estimate).sub_(at.centred)
-        if estimate.dtype != pull.dtype:
-            pull = estimate.copy_(pull)
-        torch.mm(pull.T, acts, out=at.into_decoder)
-        into_acts = affine_product(pull, at.scaled, at.prices)
-        switch_off(into_acts, on)
-        torch.sum(into_acts, 0, out=at.into_bias)
-        torch.mm(at.x.T, into_acts, out=at.into_encoder)
+        pull = self._pull.whole
+        acts = affine_product(at.x, at.encoder, None, rectified=True)
+        if counting:
+            on = switches(acts, self._on)
+            torch.sum(on, 0, dtype=on.dtype, out=at.fired)
+        torch.mm(acts, at.decoder, out=self._estimate)
+        self._pull.body.copy_(at.residual.copy_(self._estimate).sub_(at.centred))
+        torch.mm(self._pull_turned, acts, out=at.into_decoder)
+        into_acts = affine_product(pull, at.scaled, None)
+        switch_off(into_acts, as_integers(acts))
+        torch.mm(at.x_turned, into_acts, out=at.into_encoder)
 
-    def _finish(self, unit: Float[Tensor, "s 1"]) -> None:
-        """Give gradients their units back."""
-        share = 2.0 / self._n
-        encoder, decoder, encoder_bias, decoder_bias = (
-            self._adam.stacked_gradient(f"linear.{name}")
-            for name in (*_SIDES, "encoder_bias", "decoder_bias")
-        )
-        encoder.copy_(self._into_encoder.transpose(1, 2)).mul_(unit[:, :, None])
-        decoder.copy_(self._into_decoder.transpose(1, 2)).mul_(share)
-        encoder_bias.copy_(self._into_bias).mul_(unit)
+    def _finish(self) -> Sequence[Objective]:
+        """Give gradients their units back, and say what the batch costs each."""
+        n, into = self._n, self._gradients
+        into["encoder"].copy_(self._into_encoder.body).mul_(self._unit_of_rows)
+        into["decoder"].copy_(self._into_decoder.body).mul_(2.0 / n)
+        torch.mul(self._into_encoder.last, self._unit, out=into["encoder_bias"])
         # The decoder's bias acts at both ends: added to the estimate, subtracted from the input.
-        inner = torch.bmm(encoder_bias[:, None], self._encoder).squeeze(1)
-        decoder_bias.copy_(self._residual.sum(1)).mul_(share).sub_(inner)
+        inner = torch.bmm(into["encoder_bias"][:, None], self._encoder)[:, 0]
+        torch.sum(self._residual, 1, out=into["decoder_bias"]).mul_(2.0 / n).sub_(inner)
+        totals = self._into_decoder.last.to(self._weight.dtype)
+        costs = totals
+        if self._weighted:
+            pull = (totals * self._weight / self._norms)[:, :, None]
+            into["decoder"].addcmul_(pull, self._decoder)
+            costs = totals * self._norms
+        mse = torch.linalg.vector_norm(self._residuals, dim=1).square_() / n
+        l1 = costs.sum(1) * self._weight[:, 0]
+        return [
+            Objective(
+                {"mse": mse[i], "l1": l1[i]},
+                self._fired[i].to(totals.dtype) if each.counting else totals[i],
+            )
+            for i, each in enumerate(self._dictionaries)
+        ]
 
     def _lengths(self) -> Float[Tensor, "s m"]:
         lengths = torch.linalg.vector_norm(self._decoder, dim=2)
@@ -175,7 +211,7 @@ class StackedRelu(StackedGradients):
     def before_step(self) -> None:
         """Remove the gradient along the rows, where these are kept at unit length."""
         if not self._weighted:
-            gradient = self._adam.stacked_gradient("linear.decoder")
+            gradient = self._gradients["decoder"]
             along = (gradient * self._decoder).sum(2, keepdim=True)
             gradient.addcmul_(along, self._decoder, value=-1.0)
 
@@ -188,4 +224,3 @@ class StackedRelu(StackedGradients):
 
 
 _SIDES = ("encoder", "decoder")
-_LOWERED = ("encoder", "encoder_bias", "decoder")

@@ -209,7 +209,7 @@ def _loop(
                 [partial(team.step, step, x, target, lr, known[first]) for first, team in teams]
             )
             for learner in learners:
-                if last or (step + 1) % settings.log_every == 0:
+                if learner.logs(step):
                     learner.write_line()
             if last or interrupted.is_set() or (step + 1) % settings.checkpoint_every == 0:
                 _save(folder, identity, step + 1, learners)
@@ -245,6 +245,8 @@ def _learners(
         target_l0=settings.target_l0,
         resample_every=settings.resample_every,
         seed=settings.seed,
+        steps=settings.steps,
+        log_every=settings.log_every,
     )
 
     def make(position: int, member: Member | None) -> Learner:
