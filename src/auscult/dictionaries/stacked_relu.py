@@ -48,7 +48,8 @@ class _Member:
     encoder: Float[Tensor, "m w"]
     decoder: Float[Tensor, "m d"]
     scaled: Float[Tensor, "m w"]
-    residual: Float[Tensor, "n d"]
+    total: Float[Tensor, " d"]
+    length: Float[Tensor, ""]
     fired: Int[Tensor, " m"]
     into_encoder: Float[Tensor, "w m"]
     into_decoder: Float[Tensor, "w m"]
@@ -104,7 +105,8 @@ class StackedRelu(StackedGradients):
         def room(*shape: int, dtype: torch.dtype = self._dtype) -> Tensor:
             return wide.new_empty(shape, dtype=dtype)
 
-        self._centred, self._residual = (room(s, n, d, dtype=wide.dtype) for _ in "cr")
+        self._centred, self._one_residual = (room(*shape, dtype=wide.dtype) for shape in ((s, n, d), (n, d)))
+        self._lengths_ = room(s, dtype=wide.dtype)
         self._x = _Beside(room(s, n, d + 1).fill_(1.0))
         self._pull = _Beside(room(n, d + 1).fill_(1.0))  # of one after the other
         self._pull_turned = self._pull.whole.T
@@ -121,12 +123,12 @@ class StackedRelu(StackedGradients):
             self._encoder_beside.whole,
             self._low_decoder,
             self._scaled.whole,
-            self._residual,
+            self._gradients["decoder_bias"],
+            self._lengths_,
             self._fired,
             *into,
         )
         self._members = [_Member(*views) for views in zip(*each, strict=True)]
-        self._residuals = self._residual.flatten(1)
         self._n = n
 
     @torch.no_grad()
@@ -172,7 +174,10 @@ class StackedRelu(StackedGradients):
             on = switches(acts, self._on)
             torch.sum(on, 0, dtype=on.dtype, out=at.fired)
         torch.mm(acts, at.decoder, out=self._estimate)
-        self._pull.body.copy_(at.residual.copy_(self._estimate).sub_(at.centred))
+        residual = self._one_residual.copy_(self._estimate).sub_(at.centred)
+        self._pull.body.copy_(residual)
+        torch.sum(residual, 0, out=at.total)
+        torch.linalg.vector_norm(residual, out=at.length)
         torch.mm(self._pull_turned, acts, out=at.into_decoder)
         into_acts = affine_product(pull, at.scaled, None)
         switch_off(into_acts, as_integers(acts))
@@ -186,14 +191,14 @@ class StackedRelu(StackedGradients):
         torch.mul(self._into_encoder.last, self._unit, out=into["encoder_bias"])
         # The decoder's bias acts at both ends: added to the estimate, subtracted from the input.
         inner = torch.bmm(into["encoder_bias"][:, None], self._encoder)[:, 0]
-        torch.sum(self._residual, 1, out=into["decoder_bias"]).mul_(2.0 / n).sub_(inner)
+        into["decoder_bias"].mul_(2.0 / n).sub_(inner)
         totals = self._into_decoder.last.to(self._weight.dtype)
         costs = totals
         if self._weighted:
             pull = (totals * self._weight / self._norms)[:, :, None]
             into["decoder"].addcmul_(pull, self._decoder)
             costs = totals * self._norms
-        mse = torch.linalg.vector_norm(self._residuals, dim=1).square_() / n
+        mse = self._lengths_.square() / n
         l1 = costs.sum(1) * self._weight[:, 0]
         return [
             Objective(
