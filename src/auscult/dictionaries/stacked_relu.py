@@ -39,12 +39,13 @@ class _Member:
     """What the products of one dictionary read and write: views of what all share.
 
     ``w`` is one more than a width: behind a vector stands 1, behind rows of weights what is added
-    to a product with them, below gradients the sum over vectors.
+    to a product with them, below gradients the sum over vectors. ``total`` and ``length`` are of
+    the residual.
     """
 
     x: Float[Tensor, "n w"]
     x_turned: Float[Tensor, "w n"]
-    centred: Float[Tensor, "n d"]
+    shift: Float[Tensor, " d"]
     encoder: Float[Tensor, "m w"]
     decoder: Float[Tensor, "m d"]
     scaled: Float[Tensor, "m w"]
@@ -105,8 +106,8 @@ class StackedRelu(StackedGradients):
         def room(*shape: int, dtype: torch.dtype = self._dtype) -> Tensor:
             return wide.new_empty(shape, dtype=dtype)
 
-        self._centred, self._one_residual = (room(*shape, dtype=wide.dtype) for shape in ((s, n, d), (n, d)))
-        self._lengths_ = room(s, dtype=wide.dtype)
+        self._residual = room(n, d, dtype=wide.dtype)
+        self._errors = room(s, dtype=wide.dtype)
         self._x = _Beside(room(s, n, d + 1).fill_(1.0))
         self._pull = _Beside(room(n, d + 1).fill_(1.0))  # of one after the other
         self._pull_turned = self._pull.whole.T
@@ -119,12 +120,12 @@ class StackedRelu(StackedGradients):
         each = (
             self._x.whole,
             self._x.whole.transpose(1, 2),
-            self._centred,
+            self._decoder_bias,
             self._encoder_beside.whole,
             self._low_decoder,
             self._scaled.whole,
             self._gradients["decoder_bias"],
-            self._lengths_,
+            self._errors,
             self._fired,
             *into,
         )
@@ -145,11 +146,10 @@ class StackedRelu(StackedGradients):
         self._encoder_beside.last.copy_(self._encoder_bias)
         if self._low_decoder is not self._decoder:
             self._low_decoder.copy_(self._decoder)
-        torch.sub(vectors, self._decoder_bias[:, None], out=self._centred)
-        self._x.body.copy_(self._centred)
+        torch.sub(vectors, self._decoder_bias[:, None], out=self._x.body)
         torch.mul(self._decoder, self._scale, out=self._scaled.body)
         for member, dictionary in zip(self._members, self._dictionaries, strict=True):
-            self._multiply(member, counting=dictionary.counting)
+            self._multiply(member, vectors, counting=dictionary.counting)
         return self._finish()
 
     def _price(self, n: int) -> None:
@@ -166,7 +166,7 @@ class StackedRelu(StackedGradients):
         self._prices = priced.to(self._weight.dtype)
         self._scaled.last.copy_(self._prices)
 
-    def _multiply(self, at: _Member, *, counting: bool) -> None:
+    def _multiply(self, at: _Member, vectors: Tensor, *, counting: bool) -> None:
         """The five products, and what is done to activations between them."""
         pull = self._pull.whole
         acts = affine_product(at.x, at.encoder, None, rectified=True)
@@ -174,7 +174,7 @@ class StackedRelu(StackedGradients):
             on = switches(acts, self._on)
             torch.sum(on, 0, dtype=on.dtype, out=at.fired)
         torch.mm(acts, at.decoder, out=self._estimate)
-        residual = self._one_residual.copy_(self._estimate).sub_(at.centred)
+        residual = self._residual.copy_(self._estimate).sub_(vectors).add_(at.shift)
         self._pull.body.copy_(residual)
         torch.sum(residual, 0, out=at.total)
         torch.linalg.vector_norm(residual, out=at.length)
@@ -198,7 +198,7 @@ class StackedRelu(StackedGradients):
             pull = (totals * self._weight / self._norms)[:, :, None]
             into["decoder"].addcmul_(pull, self._decoder)
             costs = totals * self._norms
-        mse = self._lengths_.square() / n
+        mse = self._errors.square() / n
         l1 = costs.sum(1) * self._weight[:, 0]
         return [
             Objective(
