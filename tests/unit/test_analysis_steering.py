@@ -64,7 +64,7 @@ def spec(folder, deaf):
                 "n_clips": 6,
                 "n_calibration": 4,
                 "n_corpus": 12,
-                "n_random": 5,
+                "n_random": 19,
                 "n_heard": 1,
             }
         ],

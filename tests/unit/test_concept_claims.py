@@ -1,5 +1,6 @@
 """Claims about concepts, judged on scores written by hand."""
 
+import numpy as np
 import pytest
 
 from auscult.analyses.parts.concepts.claims import (
@@ -34,29 +35,70 @@ def test_without_all_three_concepts_nothing_is_judged():
     assert judged.verdict == "cannot be tested here"
 
 
+def reading(right, majority, shuffled, untrained, rows=10, first=0):
+    """Rows read rightly of each recording, beside three nulls."""
+    tallies = {f"r{first + i}": (float(rows), float(n)) for i, n in enumerate(right)}
+    accuracy = float(sum(right) / (rows * len(right)))
+    return Read(accuracy, majority, shuffled, untrained, None, tallies)
+
+
+def judged(*reads, seed=0):
+    named = [(f"d{i}", "loudness", one) for i, one in enumerate(reads)]
+    return aligned("latent", named, np.random.default_rng(seed))
+
+
+SIX = [5, 6, 7] * 6
+"""0.6 of the rows, 0.56 to 0.64 over recordings."""
+
+
 @pytest.mark.parametrize(
     ("read", "verdict"),
     [
-        (Read(0.6, 0.1, 0.1, 0.3, (0.5, 0.7)), "holds"),
-        (Read(0.6, 0.1, 0.1, 0.55, (0.5, 0.7)), "explained by control"),
-        (Read(0.6, 0.1, 0.55, 0.3, (0.5, 0.7)), "explained by control"),
-        (Read(0.1, 0.2, 0.1, 0.05, (0.0, 0.2)), "does not hold"),
-        (Read(0.6, 0.1, 0.1, 0.3, (NAN, NAN)), "cannot be tested here"),
+        (reading(SIX, 0.1, 0.1, 0.3), "holds"),
+        (reading(SIX, 0.1, 0.1, 0.58), "explained by control"),
+        (reading(SIX, 0.1, 0.58, 0.3), "explained by control"),
+        (reading([1] * 9, 0.2, 0.1, 0.05), "does not hold"),
+        (reading([6], 0.1, 0.1, 0.3), "cannot be tested here"),
     ],
 )
 def test_features_align_when_the_whole_interval_beats_every_null(read, verdict):
-    assert aligned("latent", [("wide", "loudness", read)]).verdict == verdict
+    assert judged(read).verdict == verdict
 
 
-def test_the_concept_that_gains_most_speaks_and_without_gain_the_one_read_best():
-    gains, best = Read(0.5, 0.1, 0.1, 0.1, (0.4, 0.6)), Read(0.9, 0.1, 0.1, 0.85, (0.88, 0.92))
-    judged = aligned("latent", [("a", "loudness", gains), ("b", "pitch", best)])
-    assert "loudness" in judged.measurement.name
-    assert "2 readings were looked at" in judged.reason
-    none = Read(0.5, 0.1, 0.1, 0.6, (0.4, 0.6))
-    worse = Read(0.9, 0.1, 0.1, 0.99, (0.88, 0.92))
-    judged = aligned("latent", [("a", "loudness", none), ("b", "pitch", worse)])
-    assert "pitch" in judged.measurement.name
+def test_the_reading_that_gains_most_speaks_and_without_gain_the_one_read_best():
+    gains, best = reading(SIX, 0.1, 0.1, 0.1), reading([9] * 18, 0.1, 0.1, 0.89)
+    told = judged(gains, best)
+    assert "d0" in told.measurement.name
+    assert "best of 2 readings" in told.reason
+    told = judged(reading(SIX, 0.1, 0.1, 0.6), reading([9] * 18, 0.1, 0.1, 0.99))
+    assert "d1" in told.measurement.name
+
+
+def test_one_reading_is_judged_by_its_own_interval_and_copies_of_it_cost_nothing():
+    one = reading(SIX, 0.1, 0.1, 0.3)
+    told = judged(one)
+    assert told.reason.endswith("One reading was looked at.")
+    for same in (told, judged(one, one, one)):
+        assert same.measurement.interval == told.measurement.interval
+    assert told.measurement.interval == pytest.approx((0.6 - 0.037, 0.6 + 0.037), abs=0.01)
+
+
+def test_the_best_of_many_readings_of_nothing_rarely_passes_though_one_of_them_often_would():
+    """Forty readings that are right by chance: alone one in forty gains, of each forty the best."""
+    passed, alone = 0, 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        reads = [reading(rng.binomial(20, 0.3, 30), 0.3, 0.1, 0.2, rows=20) for _ in range(40)]
+        passed += judged(*reads, seed=seed).verdict == "holds"
+        alone += any(judged(one, seed=seed).verdict == "holds" for one in reads[:20])
+    assert alone > 12  # of 60: 1 - 0.975 ** 20 is 0.4
+    assert passed <= 6
+
+
+def test_a_reading_of_one_recording_is_left_out_of_the_choice():
+    sure = reading([10], 0.1, 0.1, 0.3, first=0)  # nothing deviates in one recording
+    told = judged(sure, reading(SIX, 0.1, 0.1, 0.58))
+    assert told.verdict == "explained by control"
 
 
 @pytest.mark.parametrize(

@@ -88,26 +88,54 @@ def test_the_farthest_of_other_seeds_bounds_quality_and_the_same_sounds_always_p
     assert built(study).bound == bound
 
 
-@pytest.mark.parametrize(("chance", "verdict"), [(0.3, "holds"), (30.0, "explained by control")])
-def test_a_row_is_read_against_its_strongest_nulls(bench, chance, verdict, monkeypatch):
-    """The upper end of random directions, whichever way they go, and the worst of the seeds."""
+def rows_of(bench, steps, chance, monkeypatch):
+    """Pitch by so many s.d. in each window, nothing else, beside means under random directions."""
     plain = bench.plain
-    step = np.array([5.0, 0.0]) * bench.spread  # pitch by five s.d., nothing else
-    heard = type(plain)(plain.sounds, plain.values + step)
-    random = [np.tile([share * chance, 0.0], (4, 1)) for share in (-1.0, 0.1)]
-    monkeypatch.setattr(
-        bench, "reseeded", [plain, type(plain)(plain.sounds, plain.values - step / 5)]
-    )
-    row = bench._row("state", range(10), 0, heard, random, np.random.default_rng(0))
+
+    def heard(size):
+        return type(plain)(plain.sounds, plain.values + np.array([size, 0.0]) * bench.spread)
+
+    monkeypatch.setattr(bench, "reseeded", [plain, heard(-1.0)])
+    return bench._rows("state", 0, [heard(one) for one in steps], np.array(chance))
+
+
+@pytest.mark.parametrize(
+    ("size", "n", "verdict"),
+    [
+        (0.3, 19, "holds"),
+        (30.0, 19, "explained by control"),
+        (0.3, 18, "cannot be tested here"),
+        (30.0, 18, "explained by control"),
+    ],
+)
+def test_a_row_is_read_against_its_strongest_nulls(bench, size, n, verdict, monkeypatch):
+    """The largest of random directions, whichever way they go, and the worst of the seeds."""
+    chance = np.concatenate([[-size], np.full(n - 1, size / 10)])
+    row = rows_of(bench, [5.0, 0.0], [chance, chance], monkeypatch)[0]
     assert (row["effect"], row["isolation"]) == pytest.approx((5.0, 1.0))
-    assert row["random"] == pytest.approx(0.955 * chance)
+    assert (row["random"], row["n_random"]) == (pytest.approx(size), n)
     assert row["seed"] == pytest.approx(1.0)
     assert row["verdict"] == verdict
 
 
+def test_random_directions_choose_their_best_window_as_concepts_do(bench, monkeypatch):
+    calm, wild = np.full(19, 0.1), np.concatenate([np.full(18, 0.1), [6.0]])
+    first, second = rows_of(bench, [5.0, 0.0], [calm, wild], monkeypatch)
+    assert (first["random here"], second["random here"]) == pytest.approx((0.1, 6.0))
+    assert first["random"] == second["random"] == pytest.approx(6.0)
+    assert first["verdict"] == "explained by control"
+
+
+def test_intervals_are_of_all_windows_at_once(bench):
+    moved = np.random.default_rng(0).normal(size=(6, 30))
+    low, high = bench._intervals("state", 0, moved)
+    alone = [bench._intervals("state", 0, one[None]) for one in moved]
+    assert all(low[i] < alone[i][0][0] and high[i] > alone[i][1][0] for i in range(6))
+
+
 def test_what_is_told_of_a_concept_is_its_best_window_that_holds(bench):
     base = {"place": "say", "concept": "pitch", "low": 0.0, "high": 9.0, "random": 0.1,
-            "seed": 0.1, "reason": "so"}  # fmt: skip
+            "n_random": 19, "seed": 0.1, "reason": "so"}  # fmt: skip
     rows = [
         base | {"first": first, "last": first + 9, "effect": effect, "verdict": verdict}
         for first, effect, verdict in (
@@ -116,7 +144,10 @@ def test_what_is_told_of_a_concept_is_its_best_window_that_holds(bench):
     ]  # fmt: skip
     told = _judged("say", "pitch", rows, bench)
     assert (told.verdict, told.measurement.value) == ("holds", 2.0)
-    assert told.measurement.controls == {"random directions, 95 %": 0.1, "another seed": 0.1}
+    assert told.measurement.controls == {
+        "95 % of random directions in any window": 0.1,
+        "another seed": 0.1,
+    }
     assert "steps 10 to 19" in told.sentence
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from auscult.core.errors import ConfigError
 from auscult.measures import statistics
-from auscult.measures.statistics import bootstrap_interval
+from auscult.measures.statistics import bootstrap_interval, joint_intervals
 
 
 def test_the_bootstrap_draws_recordings_and_not_rows():
@@ -125,3 +125,27 @@ def test_the_bootstrap_of_a_mean_weighs_recordings_by_their_rows_too():
     values, ids = np.array([0.0, 0.0, 0.0, 1.0]), np.array([0, 0, 0, 1])
     # A quarter of the resamples holds the second recording alone, whose mean is 1.
     assert bootstrap_interval(values, ids, np.random.default_rng(0)) == (0.0, 1.0)
+
+
+def test_joint_intervals_of_one_number_are_its_own():
+    draws = np.random.default_rng(3).gamma(2.0, size=(1000, 1))
+    low, high = joint_intervals(np.array([2.0]), draws)
+    assert (low[0], high[0]) == pytest.approx(np.quantile(draws, [0.025, 0.975]))
+
+
+def test_joint_intervals_hold_for_all_at_once_and_none_alone_does():
+    rng = np.random.default_rng(4)
+    draws = rng.normal(size=(4000, 12)) * np.arange(1, 13)
+    low, _ = joint_intervals(np.zeros(12), draws)
+    assert np.all(draws > low, axis=1).mean() == pytest.approx(0.975, abs=0.002)
+    assert np.all(draws > np.quantile(draws, 0.025, axis=0), axis=1).mean() < 0.8
+    # Independent normals: each tail holds 1 - 0.975 ** (1 / 12), so 2.87 of its own spread.
+    assert low / np.arange(1, 13) == pytest.approx(np.full(12, -2.87), abs=0.15)
+
+
+def test_joint_intervals_pass_over_draws_without_a_value_and_say_nothing_of_no_draws():
+    draws = np.array([[1.0, np.nan], [3.0, 5.0], [2.0, 5.0]])
+    low, high = joint_intervals(np.array([2.0, 5.0]), draws)
+    assert low[0] < 2 < high[0]
+    assert (low[1], high[1]) == (5.0, 5.0)
+    assert np.isnan(joint_intervals(np.ones(2), np.empty((0, 2)))).all()

@@ -76,10 +76,18 @@ def test_the_band_is_the_widest_kind_and_averages_clips_first():
     wavering = np.zeros((20, 1, 2, 1))
     wavering[:, 0, 0, 0], wavering[:, 0, 1, 0] = 5.0, -5.0  # no effect on average
     steady = np.full((20, 1, 2, 1), -0.4)
-    assert random_band({"a": wavering})[0, 0] == 0
-    assert random_band({"a": wavering, "b": steady})[0, 0] == pytest.approx(0.4)
-    spread = np.linspace(0, 1, 101)[:, None, None, None]
-    assert random_band({"a": spread})[0, 0] == pytest.approx(0.95)
+    assert random_band({"a": wavering}).edge[0, 0] == 0
+    band = random_band({"a": wavering, "b": steady})
+    assert (band.edge[0, 0], band.n_draws[0, 0]) == (pytest.approx(0.4), 20)
+    spread = np.linspace(0, 1, 100)[:, None, None, None]
+    assert random_band({"a": spread}).edge[0, 0] == pytest.approx(95 / 99)  # the fifth largest
+
+
+def test_a_kind_with_few_draws_limits_what_can_be_said():
+    many, few = np.full((40, 1, 2, 1), 0.1), np.full((18, 1, 2, 1), 0.2)
+    few[3] = np.nan  # the concept could not be measured there
+    band = random_band({"a": many, "b": few})
+    assert (band.edge[0, 0], band.n_draws[0, 0]) == (pytest.approx(0.2), 17)
 
 
 def test_the_share_inside_by_hand():
@@ -105,6 +113,7 @@ PASSING = Trial(
     effect=0.8,
     interval=(0.6, 1.0),
     band=0.3,
+    n_draws=19,
     isolation=0.9,
     quality={"a": 1.0, "b": 2.0},
     bounds={"a": 1.5, "b": 2.5},
@@ -122,6 +131,9 @@ PASSING = Trial(
         ({"quality": {"a": 1.0, "b": 2.6}}, "does not hold", r"out of bounds \(b\)"),
         ({"quality": {"a": float("nan"), "b": 1.0}}, "does not hold", r"out of bounds \(a\)"),
         ({"clipping": 0.002}, "does not hold", "it clips"),
+        ({"n_draws": 18}, "cannot be tested here", "each of 18 random directions, which is not"),
+        ({"n_draws": 5, "interval": (0.29, 1.0)}, "explained by control", "Random directions"),
+        ({"n_draws": 5, "clipping": 0.002}, "does not hold", "it clips"),
         ({"isolation": float("nan")}, "cannot be tested here", "could not be measured"),
         (
             {"isolation": 0.1, "clipping": 0.1},

@@ -79,7 +79,7 @@ class ConceptDictionaries(Analysis):
         "features carry them?"
     )
     source: ClassVar[str] = "METHODS C-2, C-3, C-5, C-6 (arXiv 2510.23802)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: ConceptDictionariesParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -108,7 +108,7 @@ class ConceptDictionaries(Analysis):
             known = _carriers(context, params, labelled, shown, tap, found)
             facts["taps"][tap] = {"entries": [one.row for one in entries], **known}
             found.measurements += [one for entry in entries for one in entry.measurements(tap)]
-            found.judgements += _judged(tap, entries)
+            found.judgements += _judged(context, tap, entries)
         return found.judged_first(facts)
 
     def view(self, result: Result) -> list[Block]:
@@ -284,7 +284,7 @@ def _overlap(
     )
 
 
-def _judged(tap: str, entries: list[_Entry]) -> list[Judgement]:
+def _judged(context: Context, tap: str, entries: list[_Entry]) -> list[Judgement]:
     """PK-01 of the means over dictionaries, PK-01b of the best one, PK-02."""
     reads = [
         (one.name, c, _as_read(one, c)) for one in entries for c in PUBLISHED if c in one.readings
@@ -297,7 +297,8 @@ def _judged(tap: str, entries: list[_Entry]) -> list[Judgement]:
             accuracy, majority, shuffled, null = parts.mean(axis=0).tolist()
             means[concept] = Read(accuracy, majority, shuffled, null)
     seen = f"{len(entries)} dictionaries, on average"
-    return [pitch_first(tap, seen, means), aligned(tap, reads), _wider(tap, entries)]
+    rng = named_rng(context.seed, "concept-dictionaries", tap, "readings")
+    return [pitch_first(tap, seen, means), aligned(tap, reads, rng), _wider(tap, entries)]
 
 
 def _as_read(entry: _Entry, concept: str) -> Read:
@@ -308,6 +309,7 @@ def _as_read(entry: _Entry, concept: str) -> Read:
         reading.controls[SHUFFLED]["accuracy"],
         entry.nulls[concept],
         reading.scores.intervals["accuracy"],
+        reading.scores.tallies,
     )
 
 

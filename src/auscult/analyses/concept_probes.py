@@ -101,7 +101,7 @@ class ConceptProbes(Analysis):
         "Which acoustic concepts are linearly there, at which tap, and in which representation?"
     )
     source: ClassVar[str] = "METHODS C-4, C-5 (arXiv 2510.23802)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: ConceptProbesParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -131,7 +131,8 @@ class ConceptProbes(Analysis):
                 _measurement(tap, key, one, params.pooling) for key, one in readings.items()
             ]
             found.measurements += _agreements(context, concepts, labeller, params, tap)
-            found.judgements += _judged(tap, readings, params)
+            rng = named_rng(context.seed, "concept-probes", tap, "readings")
+            found.judgements += _judged(tap, readings, params, rng)
         if not any(one.claim == "PK-05" for one in found.judgements):
             why = "no latent of a codec was recorded, under random weights as well."
             found.judgements.append(untold(context.taps[0], "PK-05", why))
@@ -324,7 +325,10 @@ def _agreements(
 
 
 def _judged(
-    tap: str, readings: Mapping[Key, Reading], params: ConceptProbesParams
+    tap: str,
+    readings: Mapping[Key, Reading],
+    params: ConceptProbesParams,
+    rng: np.random.Generator,
 ) -> list[Judgement]:
     """PK-01 and PK-01b, from features where there are any, else from vectors; PK-05 of latents."""
     family = _settings(params)[0][0]
@@ -335,7 +339,7 @@ def _judged(
         if name == seen and kind == family and concept in PUBLISHED
     }
     compared = [(FEATURES, concept, one) for concept, one in scores.items() if seen == FEATURES]
-    found = [pitch_first(tap, seen, scores), aligned(tap, compared)]
+    found = [pitch_first(tap, seen, scores), aligned(tap, compared, rng)]
     pair = [("loudness", name, family) for name in (RAW, RANDOM_WEIGHTS)]
     if tap.startswith("latent") and all(key in readings for key in pair):
         own, twin = (_as_read(readings, *key) for key in pair)
@@ -353,4 +357,5 @@ def _as_read(readings: Mapping[Key, Reading], concept: str, seen: str, family: s
         one.controls[SHUFFLED]["accuracy"],
         null.scores.values["accuracy"] if null else float("nan"),
         one.scores.intervals["accuracy"],
+        one.scores.tallies,
     )

@@ -17,6 +17,7 @@ from auscult.analyses.base import (
     Judgement,
     Measurement,
     Result,
+    Spread,
 )
 from auscult.analyses.parts.answering import (
     DRAWN,
@@ -378,13 +379,14 @@ def _complete(there: TapProbes) -> Judgement:
             value,
             "",
             controls,
-            (min(values), max(values)),
+            None,
             _COMPLETE,
             there.tap,
+            Spread.over(values, "dictionaries"),
         ),
         verdict_of(value, list(controls.values()), "more", 0.02),
-        "It holds when it exceeds the channels' and that of frozen baselines by 0.02. The interval "
-        "spans the dictionaries.",
+        "It holds when it exceeds the channels' and that of frozen baselines by 0.02; what other "
+        "recordings would give is not known, as completeness has no interval.",
         "MA-01",
     )
 

@@ -19,6 +19,7 @@ from auscult.analyses.base import (
     Measurement,
     Result,
     Split,
+    Spread,
 )
 from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
@@ -55,7 +56,7 @@ _PARTICIPATION = "chance in the data's dimension (participation)"
 _LEARNED = "directions learned from Gaussian vectors of the same covariance"
 _STRICT = (SHAPED, _RANK, _LEARNED)
 _PUBLISHED = "about 0.7 (P1 §1.5)"
-_PAIRS = " (interval: least and largest pair)"
+_PAIRS = "pairs of seeds"
 _FEWEST = 100
 _TABLE = {
     3: (0.80, 0.96, 0.90, 0.98),
@@ -247,18 +248,20 @@ def _agreement(
         levels = _chance(context, tap, fits, n, signed)
         kind = "|cosine|" if signed else "cosine"
         pairs = [matched_cosine(a[:n], b[:n], signed) for a, b in combinations(fits.atoms, 2)]
-        value, interval = float(np.mean(pairs)), (min(pairs), max(pairs))
-        name = f"matched {kind} of {which}, between seeds{_PAIRS}"
-        numbers.append(Measurement(name, value, "", levels, interval, published, tap))
-        corrected = {label: chance_corrected(value, level) for label, level in levels.items()}
+        value, spread = float(np.mean(pairs)), Spread.over(pairs, _PAIRS)
+        name = f"matched {kind} of {which}, between seeds"
+        numbers.append(Measurement(name, value, "", levels, None, published, tap, spread))
+        corrected = {
+            label: chance_corrected(value, level, params.margin) for label, level in levels.items()
+        }
         strict = corrected[max(_STRICT, key=lambda label: levels[label])]
         plain = f"matched {kind} of {which}, between seeds, chance-corrected"
         numbers.append(Measurement(plain, strict, "", corrected, tap=tap))
         if fits.disjoint is not None:
             others = [matched_cosine(atoms[:n], fits.disjoint[:n], signed) for atoms in fits.atoms]
-            name = f"matched {kind} of {which}, with a dictionary of disjoint recordings{_PAIRS}"
-            ends = (min(others), max(others))
-            numbers.append(Measurement(name, float(np.mean(others)), "", levels, ends, tap=tap))
+            name = f"matched {kind} of {which}, with a dictionary of disjoint recordings"
+            spread, mean = Spread.over(others, "seeds"), float(np.mean(others))
+            numbers.append(Measurement(name, mean, "", levels, tap=tap, spread=spread))
     return numbers
 
 
@@ -285,9 +288,9 @@ def _fidelity(context: Context, tap: str, fits: _Fits) -> Measurement:
     rng = named_rng(context.seed, "stability", tap, "random directions")
     null = random_dictionary(fits.train, n, k, fits.signed, rng)
     controls = {SUBSPACE: encoded(null, fits.test).fvu}
-    name = "fraction of variance unexplained, mean over seeds (interval: least and largest)"
-    ends = (min(errors), max(errors))
-    return Measurement(name, float(np.mean(errors)), "", controls, ends, "consistent (P1)", tap)
+    name = "fraction of variance unexplained, mean over seeds"
+    mean, spread = float(np.mean(errors)), Spread.over(errors, "seeds")
+    return Measurement(name, mean, "", controls, None, "consistent (P1)", tap, spread)
 
 
 def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -> Judgement:
@@ -302,10 +305,13 @@ def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -
     else:
         verdict = "holds" if one.value > level + params.margin else "explained by control"
     least = "it reaches 0.65 and" if params.reading == "published" else "it"
-    corrected = chance_corrected(one.value, level)
+    corrected = chance_corrected(one.value, level, params.margin)
+    beside = f"{corrected:.2f} after correction for chance"
+    if level > 1 - params.margin:
+        beside = f"and chance alone gives {level:.2f}, which leaves no room to agree better"
     return Judgement(
         f"{tap}: {n_seeds} seeds agree to a mean cosine of {one.value:.2f} among the most used "
-        f"directions, {corrected:.2f} after correction for chance.",
+        f"directions, {beside}.",
         one,
         verdict,
         f"It holds when {least} exceeds chance at the data's rank, random vectors of its "
@@ -316,7 +322,7 @@ def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -
 
 
 def _untested(params: StabilityParams, tap: str, why: str) -> Judgement:
-    name = f"matched cosine of the {params.n_compared} most used, between seeds{_PAIRS}"
+    name = f"matched cosine of the {params.n_compared} most used, between seeds"
     sentence = f"{tap}: whether seeds agree cannot be measured."
     return untested(sentence, f"{why}.", "P1-05", name, tap, [SHAPED], _PUBLISHED)
 
@@ -325,12 +331,9 @@ def _over_sizes(tap: str, found: Mapping[int, Sequence[Measurement]]) -> Curve:
     """Agreement over the number of directions compared."""
     sizes = np.array(list(found))
     firsts = [numbers[0] for numbers in found.values()]
-    ends = np.array([one.interval for one in firsts])
-    lines = [
-        Series(
-            "between seeds", np.array([one.value for one in firsts]), None, ends[:, 0], ends[:, 1]
-        )
-    ]
+    ends = np.array([(s.least, s.largest) for one in firsts if (s := one.spread) is not None])
+    low, high = ends.T if len(ends) else (None, None)  # two seeds are one pair
+    lines = [Series("between seeds", np.array([one.value for one in firsts]), None, low, high)]
     disjoint = [numbers[2] for numbers in found.values() if len(numbers) > 2]
     if len(disjoint) == len(sizes):
         lines.append(Series("with disjoint recordings", np.array([one.value for one in disjoint])))

@@ -33,6 +33,7 @@ from auscult.interventions.control import ControlProvenance, ControlVector, dict
 from auscult.interventions.resynthesis import codec_of
 from auscult.interventions.ways import OF_FEATURES, WAYS, WORDS, Maker, Sign, WayName
 from auscult.measures.concept_directions import shuffled_by_recording
+from auscult.measures.draws import edge_words
 from auscult.measures.embedding import usual_embedders
 from auscult.models.weights import weights_digest
 
@@ -40,8 +41,9 @@ SIGNS: tuple[Sign, ...] = ("more", "less")
 _CLAIM = "PK-03"
 _RULE = (
     "It holds when the whole interval lies above what 95 % of random directions of the same "
-    "length do, isolation is at least 0.7, and the kernel distance from the corpus stays within "
-    "what halves of the untouched round trip reach by chance (97.5 %) in every embedding."
+    "length do (19 or more of each kind, by rank), isolation is at least 0.7, and the kernel "
+    "distance from the corpus stays within what halves of the untouched round trip reach by chance "
+    "(97.5 %) in every embedding."
 )
 
 
@@ -77,8 +79,8 @@ class SteeringParams(Config):
     """Training clips that strengths are chosen on."""
     n_corpus: int = Field(32, ge=8)
     """Further training clips that distances are measured from."""
-    n_random: int = Field(8, ge=4)
-    """Random directions of each kind."""
+    n_random: int = Field(19, ge=4)
+    """Random directions of each kind; with fewer than 19 nothing can pass."""
     n_heard: int = Field(2, ge=1)
     """Clips on the desk."""
     span_s: float = Field(0.5, gt=0)
@@ -103,7 +105,7 @@ class Steering(Analysis):
     title: ClassVar[str] = "Steering"
     question: ClassVar[str] = "Can a concept be moved, alone, and at what price?"
     source: ClassVar[str] = "METHODS C-7, 8.4 (arXiv 2510.23802)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: SteeringParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -158,11 +160,15 @@ _HOW_TO_READ = (
     "brightness as spectral roll-off, pitch by YIN. Isolation is the share of what moved that "
     "should have: |E| of the concept over itself plus the mean |E| of the others.\n\n"
     "Random directions have the same length and go the same way through the dictionary; half of "
-    "them are drawn from the data's own directions, which move sound much further. Strength was "
-    "chosen on training clips, as the one with the largest effect within the bounds of quality; "
-    "every number here is of test clips. Quality is the kernel distance of steered sounds from "
-    "other recordings at equal level; its bound is what halves of the untouched round trip reach. "
-    "A deterministic codec has no other seed: other recordings take its place.\n\n"
+    "them are drawn from the data's own directions, which move sound much further. The edge of "
+    "what they do is a rank among the draws of the kind that moves a concept furthest: beyond 95 % "
+    "of them lies what exceeds the largest of 19, and with fewer draws nothing passes. Strength "
+    "and way were chosen on training clips, the strength as the one with the largest effect within "
+    "the bounds of quality; every number here is of test clips, so that no best of many is judged. "
+    "Each control is judged by itself: of twenty that only chance moved, one would exceed the "
+    "edge. Quality is the kernel distance of steered sounds from other recordings at equal level; "
+    "its bound is what halves of the untouched round trip reach. A deterministic codec has no "
+    "other seed: other recordings take its place.\n\n"
     "On the desk, sounds play at equal loudness: what only gets louder does not sound better."
 )
 
@@ -252,7 +258,7 @@ def _judged(tap: str, answer: Answer) -> Judgement:
     trial = answer.trial
     verdict, why = trial.judged()
     controls = {
-        "95 % of random directions": trial.band,
+        edge_words(trial.n_draws): trial.band,
         "shuffled labels": answer.shuffled,
         "α = 0 against the original": float(answer.side * answer.floor[answer.which]),
     }

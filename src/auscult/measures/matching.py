@@ -148,9 +148,13 @@ def shaped_chance_cosine(
     return float(np.mean([matched_cosine(a, b, signed) for a, b in pairs]))
 
 
-def chance_corrected(value: float, chance: float) -> float:
+def chance_corrected(value: float, chance: float, room: float = 0.0) -> float:
     """Place of a cosine between chance (0) and identity (1), (value - chance) / (1 - chance).
 
-    Negative below chance; NaN when chance is already 1 (METHODS A-10).
+    Negative below chance (METHODS A-10); NaN when chance is already 1, or leaves no more than
+    ``room`` below it: over so little the quotient says nothing but how small it is.
+
+    >>> chance_corrected(0.9, 0.8), chance_corrected(0.9, 0.995, room=0.03)
+    (0.5, nan)
     """
-    return (value - chance) / (1 - chance) if chance < 1 else float("nan")
+    return (value - chance) / (1 - chance) if 1 - chance > room else float("nan")

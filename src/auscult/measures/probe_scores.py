@@ -3,8 +3,8 @@
 Every score is a function of sums over rows, so a bootstrap over recordings draws sums, not rows.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int, Shaped
 from auscult.core.errors import ConfigError
 from auscult.measures.probe_families import Answers
 from auscult.measures.probe_targets import Target
-from auscult.measures.statistics import recording_draws
+from auscult.measures.statistics import joint_intervals, recording_draws
 
 SCORES = (
     "accuracy",
@@ -42,12 +42,15 @@ class Scores:
             with fewer than about ten recordings they are too narrow.
         n_rows: Rows judged.
         n_recordings: Recordings that they are from.
+        tallies: Rows and rows read rightly, by recording: what several accuracies are drawn anew
+            from together.
     """
 
     values: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     n_rows: int
     n_recordings: int
+    tallies: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def score(
@@ -88,7 +91,39 @@ def score(
             ends = tuple(np.nanquantile(spread[:, i], [0.025, 0.975]))
         intervals[name] = (float(ends[0]), float(ends[1]))
     told = {name: float(value) for name, value in values.items()}
-    return Scores(told, intervals, int(known.sum()), len(names))
+    tallies = {
+        str(name): (n, right)
+        for name, (n, right) in zip(names.tolist(), sums[:, :2].tolist(), strict=True)
+    }
+    return Scores(told, intervals, int(known.sum()), len(names), tallies)
+
+
+def joint_accuracies(
+    tallies: Sequence[Mapping[str, tuple[float, float]]], rng: np.random.Generator
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """95 % intervals of several accuracies that hold for all at once, whichever is picked.
+
+    Args:
+        tallies: Of each, as :class:`Scores` has them; recordings are drawn once for all.
+        rng: Draws them.
+
+    Returns:
+        Low and high ends; NaN for what one recording tells alone.
+    """
+    names = sorted({name for one in tallies for name in one})
+    told = np.array([[one.get(name, (0.0, 0.0)) for one in tallies] for name in names])
+    rows, right = told.transpose(2, 0, 1)
+    enough = (rows > 0).sum(axis=0) > 1
+    rows, right = rows[:, enough], right[:, enough]
+    drawn = recording_draws(len(names), 1000, rng)
+    counts = drawn @ rows
+    resampled = np.divide(
+        drawn @ right, counts, out=np.full(counts.shape, np.nan), where=counts > 0
+    )
+    found = np.full((2, len(tallies)), np.nan)
+    if enough.any():
+        found[:, enough] = joint_intervals(right.sum(axis=0) / rows.sum(axis=0), resampled)
+    return found[0], found[1]
 
 
 def _columns(answers: Answers, target: Target) -> Float[np.ndarray, "n column"]:

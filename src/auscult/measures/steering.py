@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from auscult.blocks import Verdict
+from auscult.measures.draws import FEWEST_DRAWS, upper_edge
 from auscult.measures.statistics import bootstrap_interval
 
 ISOLATION = 0.7
@@ -108,20 +109,34 @@ def saturation(doses: Float[np.ndarray, " dose"], effects: Float[np.ndarray, " d
     return float("inf") if first == len(doses) - 1 else float(doses[first])
 
 
+@dataclass(frozen=True)
+class RandomBand:
+    """How far random directions move each concept.
+
+    Attributes:
+        edge: What an effect must exceed to lie beyond 95 % of them, see
+            :func:`auscult.measures.draws.upper_edge`; of the kind that moves it furthest.
+        n_draws: Directions of the kind that has fewest, where the concept could be measured.
+    """
+
+    edge: Float[np.ndarray, "dose concept"]
+    n_draws: Int[np.ndarray, "dose concept"]
+
+
 def random_band(
-    moved: Mapping[str, Float[np.ndarray, "draw dose clip concept"]], level: float = 0.95
-) -> Float[np.ndarray, "dose concept"]:
-    """How far random directions move each concept: a quantile over draws of |mean over clips|.
+    moved: Mapping[str, Float[np.ndarray, "draw dose clip concept"]],
+) -> RandomBand:
+    """The edge of what random directions do: of |mean over clips|, by rank over the draws.
 
     Args:
-        moved: Changes under each kind of random direction; the widest kind counts.
-        level: Share of the draws below the band's edge.
+        moved: Changes under each kind of random direction; the widest kind counts, and each needs
+            enough draws of its own. Sizes count, so that the edge is that of a direction and its
+            opposite: it lies higher than 95 % of one-sided effects.
     """
-    edges = [
-        np.nanquantile(np.abs(np.nanmean(changes, axis=2)), level, axis=0)
-        for changes in moved.values()
-    ]
-    return np.asarray(np.max(edges, axis=0))
+    edges, counts = zip(
+        *(upper_edge(np.abs(mean_over_clips(changes))) for changes in moved.values()), strict=True
+    )
+    return RandomBand(np.max(edges, axis=0), np.min(counts, axis=0))
 
 
 def share_inside(
@@ -157,6 +172,7 @@ class Trial:
         effect: Change of the concept, in s.d., positive towards what was asked for.
         interval: 95 % of it over recordings.
         band: Edge of the random directions' band at the same strength.
+        n_draws: Random directions behind it; 19 carry the claim to lie beyond 95 % of them.
         isolation: Share of what moved that should have.
         quality: Distance of the changed sounds from the corpus, by embedding.
         bounds: What each distance may be.
@@ -167,6 +183,7 @@ class Trial:
     effect: float
     interval: tuple[float, float]
     band: float
+    n_draws: int
     isolation: float
     quality: Mapping[str, float]
     bounds: Mapping[str, float]
@@ -200,4 +217,9 @@ class Trial:
         why += ["it clips"] if self.clipping > MOST_CLIPPED else []
         if why:
             return "does not hold", f"The concept moves, but {' and '.join(why)}."
+        if self.n_draws < FEWEST_DRAWS:
+            return "cannot be tested here", (
+                f"It moves further than under each of {self.n_draws} random directions, which is "
+                f"not beyond 95 % of them: that takes {FEWEST_DRAWS} or more (n_random)."
+            )
         return "holds", "Above the random band, isolated, and within the bounds of quality."

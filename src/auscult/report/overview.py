@@ -115,6 +115,7 @@ def measurements(result: Mapping[str, Any]) -> Grid | None:
         "tap",
         "value",
         "95 % interval",
+        "least and largest",
         *(f"control: {name}" for name in controls),
         "published",
     )
@@ -133,12 +134,14 @@ def _measurement(one: Mapping[str, Any], controls: Sequence[str]) -> tuple[str, 
     unit = str(one.get("unit") or "")
     interval = one.get("interval")
     span = " to ".join(_number(edge) for edge in interval) if isinstance(interval, list) else ""
-    own = _section(one, "controls")
+    own, spread = _section(one, "controls"), _section(one, "spread")
+    ends = " to ".join(_number(spread.get(end)) for end in ("least", "largest"))
     return (
         str(one.get("name", "")),
         str(one.get("tap") or ""),
         f"{_number(one.get('value'))} {unit}".strip(),
         span,
+        f"{ends}, over {spread.get('of')}" if spread else "",
         *(_number(own.get(name)) for name in controls),
         str(one.get("published") or ""),
     )

@@ -17,7 +17,15 @@ from auscult.analyses.base.context import (
     Joint,
     Split,
 )
-from auscult.analyses.base.result import MADE, Judgement, MadeSound, Measurement, Result, Saveable
+from auscult.analyses.base.result import (
+    MADE,
+    Judgement,
+    MadeSound,
+    Measurement,
+    Result,
+    Saveable,
+    Spread,
+)
 
 __all__ = [
     "ANALYSES",
@@ -39,4 +47,5 @@ __all__ = [
     "Result",
     "Saveable",
     "Split",
+    "Spread",
 ]

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,26 @@ MADE = "made:"
 
 
 @dataclass(frozen=True)
+class Spread:
+    """Where a number lay over a few things of which it is the mean: a range, not an interval.
+
+    Attributes:
+        least: The smallest.
+        largest: The largest.
+        of: What they are, such as ``pairs of seeds``.
+    """
+
+    least: float
+    largest: float
+    of: str
+
+    @classmethod
+    def over(cls, values: Sequence[float], of: str) -> "Spread | None":
+        """Of some values; None of fewer than two."""
+        return cls(float(min(values)), float(max(values)), of) if len(values) > 1 else None
+
+
+@dataclass(frozen=True)
 class Measurement:
     """A number with what it must be read against. There is no way to report one without a control.
 
@@ -31,6 +51,8 @@ class Measurement:
         interval: 95 % bootstrap interval over recordings, where one makes sense.
         published: The published value and where it stands, or "".
         tap: Where it was measured, or "" for the model as a whole.
+        spread: Least and largest over seeds, pairs of them or dictionaries, where the value is a
+            mean over those.
     """
 
     name: str
@@ -40,6 +62,7 @@ class Measurement:
     interval: tuple[float, float] | None = None
     published: str = ""
     tap: str = ""
+    spread: Spread | None = None
 
     def __post_init__(self) -> None:
         if not self.controls:
@@ -76,6 +99,9 @@ class Judgement:
         within = ""
         if one.interval is not None and all(map(math.isfinite, one.interval)):
             within = f" ({one.text(one.interval[0])} to {one.text(one.interval[1])})"
+        if one.spread is not None:
+            ends = f"{one.text(one.spread.least)} to {one.text(one.spread.largest)}"
+            within += f"; over {one.spread.of}: {ends}"
         return Finding(
             self.sentence,
             one.text() + within,

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from auscult.analyses.base import Judgement, Measurement
 from auscult.analyses.parts.answering import untested
 from auscult.analyses.parts.concepts.labelling import PUBLISHED
 from auscult.blocks import Verdict
+from auscult.measures.probe_scores import joint_accuracies
 from auscult.measures.probes import MAJORITY, SHUFFLED
 
 RANGES = {"pitch": "0.75 to 0.87", "loudness": "0.17 to 0.63", "centroid": "0.17 to 0.46"}
@@ -27,6 +30,7 @@ class Read:
         shuffled: Of a probe of shuffled labels.
         untrained: From an untrained dictionary; NaN where there is none.
         interval: Bootstrap interval of the accuracy over recordings, where there is one.
+        tallies: Rows and rows read rightly, by recording.
     """
 
     accuracy: float
@@ -34,6 +38,7 @@ class Read:
     shuffled: float
     untrained: float = float("nan")
     interval: tuple[float, float] | None = None
+    tallies: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def skill(self) -> float:
@@ -41,10 +46,10 @@ class Read:
         return (self.accuracy - self.majority) / max(1 - self.majority, 1e-9)
 
     @property
-    def gain(self) -> float:
-        """Low end of the interval above every null; NaN where one test recording gives none."""
-        low = self.accuracy if self.interval is None else self.interval[0]
-        return low - max(self.untrained, self.majority, self.shuffled)
+    def highest_null(self) -> float:
+        """What must be exceeded; NaN where there is no untrained dictionary."""
+        nulls = (self.majority, self.shuffled, self.untrained)
+        return math.nan if any(map(math.isnan, nulls)) else max(nulls)
 
 
 def pitch_first(tap: str, seen: str, scores: Mapping[str, Read]) -> Judgement:
@@ -79,22 +84,31 @@ def pitch_first(tap: str, seen: str, scores: Mapping[str, Read]) -> Judgement:
     return Judgement(f"{tap}: from {seen}, {told}.", measured, verdict, reason, "PK-01")
 
 
-def aligned(tap: str, candidates: Sequence[tuple[str, str, Read]]) -> Judgement:
+def aligned(
+    tap: str, candidates: Sequence[tuple[str, str, Read]], rng: np.random.Generator
+) -> Judgement:
     """PK-01b: do trained features give away more than untrained ones?
+
+    As the best of several readings is told, intervals hold for all of them at once.
 
     Args:
         tap: Where.
         candidates: Name of the dictionary, published concept, and how it is read.
+        rng: Draws the test recordings.
     """
     if not candidates:
         return untold(tap, "PK-01b", "no published concept was read from a dictionary")
-    candidates = [one for one in candidates if math.isfinite(one[2].gain)]
-    if not candidates:
+    reads = [one for _, _, one in candidates]
+    lows, highs = joint_accuracies([one.tallies for one in reads], rng)
+    gains = lows - np.array([one.highest_null for one in reads])
+    told = np.flatnonzero(np.isfinite(gains))
+    if not len(told):
         return untold(tap, "PK-01b", "one test recording leaves no interval: give more sounds")
-    name, concept, best = max(candidates, key=lambda one: one[2].gain)
-    if best.gain <= 0:  # none gains: show what is read best
-        name, concept, best = max(candidates, key=lambda one: one[2].skill)
-    verdict: Verdict = "holds" if best.gain > 0 else "explained by control"
+    place = int(max(told, key=lambda i: gains[i]))
+    if gains[place] <= 0:  # none gains: show what is read best
+        place = int(max(told, key=lambda i: reads[i].skill))
+    name, concept, best = candidates[place]
+    verdict: Verdict = "holds" if gains[place] > 0 else "explained by control"
     if best.accuracy <= max(best.majority, best.shuffled):
         verdict = "does not hold"
     measured = Measurement(
@@ -102,7 +116,7 @@ def aligned(tap: str, candidates: Sequence[tuple[str, str, Read]]) -> Judgement:
         best.accuracy,
         "",
         {UNTRAINED: best.untrained, MAJORITY: best.majority, SHUFFLED: best.shuffled},
-        best.interval,
+        (float(lows[place]), float(highs[place])),
         f"{RANGES[concept]} (arXiv 2510.23802)",
         tap,
     )
@@ -113,9 +127,17 @@ def aligned(tap: str, candidates: Sequence[tuple[str, str, Read]]) -> Judgement:
         verdict,
         "Some published concept must be read from trained features more accurately, with the "
         "whole interval, than from the untrained dictionary, the majority class and a probe of "
-        f"shuffled labels. {len(candidates)} readings were looked at, and nothing is corrected for "
-        "their number.",
+        f"shuffled labels. {_looked_at(len(told))}",
         "PK-01b",
+    )
+
+
+def _looked_at(n: int) -> str:
+    if n == 1:
+        return "One reading was looked at."
+    return (
+        f"The best of {n} readings is told, and the interval is one that holds for all {n} at once "
+        "(largest deviation of any under the same draws of the recordings)."
     )
 
 

@@ -2,20 +2,22 @@
 
 import numpy as np
 
-from auscult.analyses.base import BASE, Context, Measurement
+from auscult.analyses.base import BASE, Context, Measurement, Spread
 from auscult.core.rng import named_rng
 from auscult.dictionaries.spectrum import covariance_of
 from auscult.measures.geometry import effective_dimension
 from auscult.measures.matching import chance_cosine, matched_cosine, shaped_chance_cosine
 from auscult.measures.null_dictionaries import SHAPED, atoms_of
 
-AGREEMENT = "agreement between seeds (interval: least and largest pair)"
+AGREEMENT = "agreement between seeds"
 
 
 def agreement_of_seeds(context: Context, name: str, tap: str) -> Measurement:
     """Mean cosine between the features of two seeds after one-to-one matching.
 
-    Its interval is the range over pairs of seeds, where there are several. The controls are random
+    It has no interval over recordings, as atoms are compared and not sounds: what recordings leave
+    open is part of how far seeds differ only in so far as each was trained on the same. Beside it
+    stand the least and the largest pair of seeds, where there are several. The controls are random
     vectors in as many dimensions as the data has, counted in two ways, and random vectors of the
     same covariance. NaN where the spec trains one seed.
     """
@@ -35,5 +37,6 @@ def agreement_of_seeds(context: Context, name: str, tap: str) -> Measurement:
     }
     controls[SHAPED] = shaped_chance_cosine(covariance, n, rng, signed)
     value = float(np.mean(values)) if values else float("nan")
-    interval = (float(min(values)), float(max(values))) if len(values) > 1 else None
-    return Measurement(AGREEMENT, value, "", controls, interval, "about 0.7 (P1, archetypes)", tap)
+    spread = Spread.over(values, "pairs of seeds")
+    published = "about 0.7 (P1, archetypes)"
+    return Measurement(AGREEMENT, value, "", controls, None, published, tap, spread)

@@ -21,10 +21,11 @@ from auscult.core.errors import NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.interventions.steer import Steer
 from auscult.measures.concept_directions import isotropic
+from auscult.measures.draws import upper_edge
 from auscult.measures.embedding import LogMelStatistics
 from auscult.measures.fidelity import clipping_share, kernel_distance, median_distance, same_level
-from auscult.measures.statistics import bootstrap_interval
-from auscult.measures.steering import Trial, isolation
+from auscult.measures.statistics import joint_intervals, recording_draws
+from auscult.measures.steering import Trial, isolation, mean_over_clips
 from auscult.models.base import AudioModel
 from auscult.models.generation import Generator, Prompt
 from auscult.taps.steps import STATE, Seen, StepEdit, trace
@@ -50,8 +51,8 @@ class BenchParams(Config):
     """Prompts that directions are made from."""
     n_prompts: int = Field(12, ge=4)
     """Other prompts that are steered."""
-    n_random: int = Field(4, ge=2)
-    """Random directions of the same length in each window."""
+    n_random: int = Field(19, ge=2)
+    """Random directions of the same length in each window; with fewer than 19 nothing can hold."""
     n_seeds: int = Field(3, ge=1)
     """Other seeds of the same prompts: what chance alone moves."""
     texts: tuple[str, ...] = ()
@@ -138,23 +139,26 @@ class Bench:
     def steered(self, place: str) -> tuple[list[dict[str, Any]], list[Block], list[MadeSound]]:
         """Every window and concept at one place."""
         vectors, lengths, values = self._material(place)
-        rows: list[dict[str, Any]] = []
         versions: dict[str, list[Heard]] = {name: [] for name in self.concepts}
+        chance = []
         for number, window in enumerate(self.windows):
             rng = named_rng(self.seed, "generation-steering", place, number)
             length = float(lengths[number])
-            chance = [
-                self.moved(
-                    self.hear(self.prompts, [self._edit(place, window, one, lengths[number])])
-                )
-                for one in isotropic(vectors.shape[2], self.params.n_random, rng)
-            ]
+
+            def hear(
+                direction: np.ndarray, window: range = window, length: float = length
+            ) -> Heard:
+                return self.hear(self.prompts, [self._edit(place, window, direction, length)])
+
+            drawn = isotropic(vectors.shape[2], self.params.n_random, rng)
+            chance.append([mean_over_clips(self.moved(hear(one))) for one in drawn])
             for which, name in enumerate(self.concepts):
-                direction = _difference(vectors[number], values[:, which])
-                edit = self._edit(place, window, direction, length)
-                heard = self.hear(self.prompts, [edit])
-                versions[name].append(heard)
-                rows.append(self._row(place, window, which, heard, chance, rng))
+                versions[name].append(hear(_difference(vectors[number], values[:, which])))
+        rows = [
+            row
+            for which, name in enumerate(self.concepts)
+            for row in self._rows(place, which, versions[name], np.array(chance)[:, :, which])
+        ]
         blocks, sounds = self._played(place, versions)
         return rows, blocks, sounds
 
@@ -208,57 +212,75 @@ class Bench:
         )
         return StepEdit(place, Steer(params), window, ("conditional",))
 
-    def _row(
+    def _rows(
         self,
         place: str,
-        window: range,
         which: int,
-        heard: Heard,
-        chance: Sequence[np.ndarray],
-        rng: np.random.Generator,
-    ) -> dict[str, Any]:
-        """One window: its effect beside its nulls."""
-        moved = self.moved(heard)
-        effects = np.nanmean(moved, axis=0)
-        known = np.isfinite(moved[:, which])
-        interval = (
-            bootstrap_interval(moved[known, which], self.names[known], rng)
-            if known.any()
-            else (float("nan"), float("nan"))
-        )
-        random = np.abs([np.nanmean(one[:, which]) for one in chance])
-        seeds = np.abs([np.nanmean(self.moved(one)[:, which]) for one in self.reseeded])
-        band, floor = float(np.quantile(random, 0.95)), float(seeds.max())
-        clipped = clipping_share(heard.sounds) - clipping_share(self.plain.sounds)
-        distance = self.distance(heard.sounds)
-        trial = Trial(
-            float(effects[which]),
-            interval,
-            max(band, floor),
-            isolation(effects, which),
-            {self.embedder.name: distance},
-            {self.embedder.name: self.bound},
-            clipped,
-        )
-        verdict, reason = trial.judged()
-        if verdict == "explained by control" and floor > band:
-            reason = "Another seed moves it as far."
-        return {
-            "place": place,
-            "concept": list(self.concepts)[which],
-            "first": window.start,
-            "last": window.stop - 1,
-            "effect": trial.effect,
-            "low": interval[0],
-            "high": interval[1],
-            "random": band,
-            "seed": floor,
-            "isolation": trial.isolation,
-            "distance": distance,
-            "bound": self.bound,
-            "verdict": verdict,
-            "reason": reason,
-        }
+        heard: Sequence[Heard],
+        chance: Float[np.ndarray, "window draw"],
+    ) -> list[dict[str, Any]]:
+        """One concept in every window, beside nulls that were given the same choice of windows.
+
+        Args:
+            place: Where it was steered.
+            which: Number of the concept.
+            heard: The results, window by window.
+            chance: Its mean change under each random direction.
+        """
+        moved = np.array([self.moved(one) for one in heard])
+        lows, highs = self._intervals(place, which, moved[:, :, which])
+        edge, n_draws = upper_edge(np.abs(chance).max(axis=0))
+        here = upper_edge(np.abs(chance).T)[0]
+        seeds = [mean_over_clips(self.moved(one))[which] for one in self.reseeded]
+        floor = float(np.max(np.abs(seeds)))
+        rows = []
+        for number, (window, one) in enumerate(zip(self.windows, heard, strict=True)):
+            effects = mean_over_clips(moved[number])
+            trial = Trial(
+                effect=float(effects[which]),
+                interval=(float(lows[number]), float(highs[number])),
+                band=max(float(edge), floor),
+                n_draws=int(n_draws),
+                isolation=isolation(effects, which),
+                quality={self.embedder.name: self.distance(one.sounds)},
+                bounds={self.embedder.name: self.bound},
+                clipping=clipping_share(one.sounds) - clipping_share(self.plain.sounds),
+            )
+            verdict, reason = trial.judged()
+            if verdict == "explained by control" and floor > edge:
+                reason = "Another seed moves it as far."
+            rows.append(
+                {
+                    "place": place,
+                    "concept": list(self.concepts)[which],
+                    "first": window.start,
+                    "last": window.stop - 1,
+                    "effect": trial.effect,
+                    "low": trial.interval[0],
+                    "high": trial.interval[1],
+                    "random": float(edge),
+                    "random here": float(here[number]),
+                    "n_random": int(n_draws),
+                    "seed": floor,
+                    "isolation": trial.isolation,
+                    "distance": trial.quality[self.embedder.name],
+                    "bound": self.bound,
+                    "verdict": verdict,
+                    "reason": reason,
+                }
+            )
+        return rows
+
+    def _intervals(
+        self, place: str, which: int, moved: Float[np.ndarray, "window prompt"]
+    ) -> tuple[Float[np.ndarray, " window"], Float[np.ndarray, " window"]]:
+        """Ends of the mean changes over prompts, for all windows at once."""
+        rng = named_rng(self.seed, "generation-steering", place, which, "prompts")
+        drawn = recording_draws(moved.shape[1], 1000, rng)
+        known = np.isfinite(moved)
+        sums, counts = drawn @ np.where(known, moved, 0.0).T, drawn @ known.T
+        means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+        return joint_intervals(mean_over_clips(moved[:, :, None])[:, 0], means)
 
     def _played(
         self, place: str, versions: Mapping[str, list[Heard]]

@@ -18,6 +18,7 @@ from auscult.measures.concept_directions import along_the_data, isotropic
 from auscult.measures.fidelity import clipping_share
 from auscult.measures.steering import (
     MOST_CLIPPED,
+    RandomBand,
     Trial,
     effect_interval,
     isolation,
@@ -186,9 +187,7 @@ class Audit:
                 reason = str(error)
         raise NothingToMeasureError(reason)
 
-    def answer(
-        self, way: WayName, which: int, sign: Sign, band: Float[np.ndarray, "dose concept"]
-    ) -> Answer:
+    def answer(self, way: WayName, which: int, sign: Sign, band: RandomBand) -> Answer:
         """One way, concept and side: choose a strength on calibration clips, judge on test clips.
 
         Raises:
@@ -211,7 +210,8 @@ class Audit:
         trial = Trial(
             effect=float(side * effects[which]),
             interval=effect_interval(own, recordings, self.rng("interval", way, which, sign)),
-            band=float(band[chosen, which]),
+            band=float(band.edge[chosen, which]),
+            n_draws=int(band.n_draws[chosen, which]),
             isolation=isolation(effects, which),
             isolated=isolation_interval(
                 moved[chosen], which, recordings, self.rng("isolated", way, which, sign)
@@ -222,7 +222,7 @@ class Audit:
         )
         told = Answer(
             which, way, sign, vector, doses, displacement, moved, chosen, trial, calibrated,
-            band, distances, mean_over_clips(self.test.moved(zero, self.test.original)),
+            band.edge, distances, mean_over_clips(self.test.moved(zero, self.test.original)),
         )  # fmt: skip
         return replace(told, **self._at_chosen(told, versions[chosen], zero))
 
@@ -277,10 +277,10 @@ class Audit:
 
 def bands_of(
     audit: Audit, ways: Sequence[WayName], on_step: Callable[[], None]
-) -> dict[WayName, np.ndarray]:
+) -> dict[WayName, RandomBand]:
     """The random band of every way; ways of one rule share one."""
-    shared: dict[str, np.ndarray] = {}
-    found: dict[WayName, np.ndarray] = {}
+    shared: dict[str, RandomBand] = {}
+    found: dict[WayName, RandomBand] = {}
     for way in ways:
         group = way if way in ("published", "published-kept", "feature") else "responses"
         if group not in shared:

@@ -10,6 +10,7 @@ from auscult.analyses.parts.steering.local import composed_blocks, local_blocks
 from auscult.analyses.parts.steering.shown import Made, Shown
 from auscult.blocks import Axis, Block, Curve, Heatmap, Series, SmallMultiples, Table
 from auscult.interventions.ways import WORDS
+from auscult.measures.draws import edge_words
 from auscult.measures.steering import monotonicity, saturation
 
 
@@ -42,8 +43,9 @@ def _passes(answers: Sequence[Answer], concepts: Sequence[str]) -> list[Block]:
              saturation(np.array(one.doses), one.effects[:, one.which]), one.requantised)
         )  # fmt: skip
     columns = ("concept", "towards", "way", "strength")
+    edge = edge_words(min(one.trial.n_draws for one in answers))
     judged = (
-        "verdict", "effect", "random, 95 %", "isolation", "from", "to", "distance", "bound", "why",
+        "verdict", "effect", edge, "isolation", "from", "to", "distance", "bound", "why",
     )  # fmt: skip
     counted = (
         "from", "to", "shuffled labels", "target hit", "target hit at 0", "monotonicity",
@@ -110,6 +112,7 @@ def _leakage(shown: Shown) -> list[Block]:
 def _doses(shown: Shown) -> SmallMultiples:
     """Effect over how far vectors moved, less to the left and more to the right."""
     found: list[Curve] = []
+    fewest = min(one.trial.n_draws for one in shown.answers)
     for which, concept in enumerate(shown.concepts):
         series = []
         ways = dict.fromkeys(a.way for a in shown.answers if a.which == which)
@@ -143,7 +146,8 @@ def _doses(shown: Shown) -> SmallMultiples:
     return SmallMultiples(
         "Dose and response",
         tuple(found),
-        "Bands hold 95 % of random directions of the same length and rule.",
+        f"Bands: {edge_words(fewest)} of the same length and rule, of the kind that moves the "
+        "concept furthest.",
     )
 
 
