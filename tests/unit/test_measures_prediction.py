@@ -78,7 +78,7 @@ def test_distance_of_shuffled_frames_is_the_floor():
     same = rng.integers(0, 10, 1440)
     apart = (same + 5 * (groups % 2)) % 10
     apart[groups % 2 == 0] %= 5
-    floor = reuse.shuffled_distance(same, groups, 10, rng)
+    floor = reuse.mean_of_pairs(reuse.shuffled_pairs(same, groups, 10, rng))
     assert reuse.mean_distance(reuse.usage_by_group(same, groups, 10)) == pytest.approx(
         floor, abs=0.03
     )
@@ -87,7 +87,7 @@ def test_distance_of_shuffled_frames_is_the_floor():
 
 def test_shuffling_takes_the_difference_between_groups_away():
     groups = np.repeat(np.arange(6), 50)
-    assert reuse.shuffled_distance(groups, groups, 6, RNG(0)) < 0.4
+    assert reuse.mean_of_pairs(reuse.shuffled_pairs(groups, groups, 6, RNG(0))) < 0.4
     assert reuse.mean_distance(reuse.usage_by_group(groups, groups, 6)) == pytest.approx(1)
 
 

@@ -168,7 +168,9 @@ _READING = (
     "the arithmetic mean of power, 0 for one line and 1 for white; as music is heavy in the bass, "
     "read it and the band that holds half of the energy against random fragments of the same "
     "recordings. Divided by the spectrum of all sounds, a narrow-band unit would show one bump "
-    "and nothing else; where the strongest fragments are of few recordings, so does a recording."
+    "and nothing else; where the strongest fragments are of few recordings, so does a recording. "
+    "These figures of spectra carry no verdict and have no interval: a unit's fragments are of the "
+    "recordings where it is strongest, and in other recordings it would have others."
 )
 
 

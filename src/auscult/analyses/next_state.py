@@ -74,7 +74,7 @@ class NextState(Analysis):
         "windows predict?"
     )
     source: ClassVar[str] = "METHODS A-21 ii and iii (Cosme-Clifford, Post 1, §1.4 and §1.6)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: NextStateParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -138,6 +138,7 @@ def _dynamics(
         for whose in (BASE, RANDOM)
     }
     skills: dict[str, dict[str, float]] = {}
+    intervals: dict[str, tuple[float, float]] = {}
     for condition in (BASE, NOISE, RANDOM, _PHASES):
         label = {BASE: "own", NOISE: _OVERLAP}.get(condition, str(condition))
         whose = condition if condition == RANDOM else BASE
@@ -146,7 +147,10 @@ def _dynamics(
         tellers = Tellers(
             fitted["features"], fitted.get("archetypes"), axes[whose], lag, params.most_vectors
         )
-        skills[label], modes = dynamics_of(train, test, tellers)
+        rng = named_rng(context.seed, "next-state", tap, str(condition))
+        told = dynamics_of(train, test, tellers, rng)
+        skills[label], modes = told.skill, told.modes
+        intervals = told.intervals if condition == BASE else intervals
         rate = float(context.time(tap).frame_rate) / test.step
         found.arrays[f"{tap}/modes/{label}/hz"] = np.abs(np.angle(modes)) * rate / (2 * np.pi)
         found.arrays[f"{tap}/modes/{label}/growth"] = np.abs(modes)
@@ -157,6 +161,7 @@ def _dynamics(
             value,
             "",
             {label: skill[model] for label, skill in skills.items()},
+            intervals[model],
             tap=tap,
         )
         for model, value in own.items()
@@ -171,7 +176,7 @@ def _dynamics(
 def _skill_judgement(one: Measurement, lag: int) -> Judgement:
     # What is worse than the mean predicts nothing: there is nothing more to exceed.
     excess = one.value - max(one.controls[_OVERLAP], 0.0)
-    verdict = verdict_of(one.value, list(one.controls.values()), "more", 0.02)
+    verdict = verdict_of(one.value, list(one.controls.values()), "more", 0.02, one.interval)
     if verdict == "does not hold" and excess > 0.02:
         verdict = "explained by control"
     return Judgement(
@@ -179,8 +184,9 @@ def _skill_judgement(one: Measurement, lag: int) -> Judgement:
         f"{excess:+.0%} against noise through the same weights.",
         one,
         verdict,
-        "It holds when it exceeds noise, random weights and random phases by 2 points; above noise "
-        "alone it is explained by what the sounds' spectra or any weights predict.",
+        "It holds when it exceeds noise, random weights and random phases by 2 points, and with "
+        "the whole interval over recordings; above noise alone it is explained by what the sounds' "
+        "spectra or any weights predict.",
         "P1-17",
     )
 
@@ -229,8 +235,9 @@ def _repetition(context: Context, tap: str, found: Gathered) -> None:
         f"than two of different shapes with probability {own:.2f}.",
         one,
         verdict_of(own, list(one.controls.values()), "more", 0.03),
-        f"Of {len(drawn.waves)} sounds of {rate / period:.0f} Hz with 8 shapes; it holds when it "
-        "exceeds random weights and the waveform itself by 0.03.",
+        f"Of {len(drawn.waves)} sounds of {rate / period:.0f} Hz with 8 shapes, made up and the "
+        "same for every network, so that there are no recordings to draw an interval from; it "
+        "holds when it exceeds random weights and the waveform itself by 0.03.",
     )
     found.add(judged)
 

@@ -17,6 +17,7 @@ from auscult.analyses.base import (
     Judgement,
     Measurement,
     Result,
+    Spread,
 )
 from auscult.analyses.parts.answering import (
     NOTHING_TO_MEASURE,
@@ -42,7 +43,8 @@ from auscult.core.config import Config
 from auscult.core.errors import ConfigError
 from auscult.core.rng import named_rng
 from auscult.measures.one_step import strongest
-from auscult.measures.reuse import Reuse, gap_statistic, hopkins, measure_reuse
+from auscult.measures.reuse import ResampledReuse, Reuse, gap_statistic, hopkins, measure_reuse
+from auscult.measures.statistics import ends_of
 from auscult.store.reader import ActivationStore
 
 _FLOOR = "frames dealt out at random (floor)"
@@ -79,7 +81,7 @@ class ReuseOfDirections(Analysis):
         "Are the same directions used in all sounds, and do vectors cluster along directions?"
     )
     source: ClassVar[str] = "METHODS A-21 i and iv (Cosme-Clifford, Post 1, §1.3 and §1.4)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: ReuseParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -162,6 +164,7 @@ def _reuse(
     _untaught(names, kind)
     name = names[kind]
     measured: dict[Condition, Reuse] = {}
+    drawn_anew: dict[Condition, ResampledReuse] = {}
     groups: np.ndarray | None = None
     for condition in (BASE, RANDOM):
         drawn = _drawn(context, params, tap, condition, context.lag(name))
@@ -174,16 +177,26 @@ def _reuse(
             groups = _groups(params, context.store(tap), ids)
         told = groups if condition == BASE else None
         measured[condition] = measure_reuse(labels, ids, dictionary.n_features, rng, told)
+        # The same stream for both: draws are paired where both weights heard as many recordings.
+        anew = named_rng(context.seed, "reuse", tap, kind, "recordings")
+        drawn_anew[condition] = measured[condition].resampled(anew)
     own, random = measured[BASE], measured[RANDOM]
+    again = drawn_anew[BASE]
     found.arrays[f"{tap}/{kind}/usage"] = own.histograms
     nulls = {_FLOOR: own.floor, _CEILING: own.ceiling, _HALVES: own.halves}
     nulls[str(RANDOM)] = random.distance
-    one = Measurement(_distance(kind), own.distance, "", nulls, published="none (P1 §1.3)", tap=tap)
+    ends, published = ends_of(again.distance), "none (P1 §1.3)"
+    one = Measurement(_distance(kind), own.distance, "", nulls, ends, published, tap)
     place = {_FLOOR: 1.0, _CEILING: 0.0, str(RANDOM): random.place}
     shares = {_FLOOR: own.floor_shared, str(RANDOM): random.shared}
     more = [
         Measurement(
-            f"{kind}: place between ceiling (0) and floor (1)", own.place, "", place, tap=tap
+            f"{kind}: place between ceiling (0) and floor (1)",
+            own.place,
+            "",
+            place,
+            ends_of(again.place),
+            tap=tap,
         ),
         Measurement(f"{kind} used in nine of ten recordings", own.shared, "", shares, tap=tap),
     ]
@@ -191,31 +204,59 @@ def _reuse(
         null = {"labels dealt out at random": own.group_floor}
         label = f"distance between groups' usage of {kind}"
         more.append(Measurement(label, own.group_distance, "", null, tap=tap))
-    found.add(_reuse_judgement(params, kind, one, own, random), *more)
+    intervals = {
+        "place": ends_of(again.place),
+        "beyond floor": ends_of(again.beyond_floor),
+        "beyond random": ends_of(_difference(again.place, drawn_anew[RANDOM].place)),
+    }
+    found.add(_reuse_judgement(params, kind, one, own, random, intervals), *more)
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a - b if len(a) == len(b) else np.empty(0)
 
 
 def _reuse_judgement(
-    params: ReuseParams, kind: str, one: Measurement, own: Reuse, random: Reuse
+    params: ReuseParams,
+    kind: str,
+    one: Measurement,
+    own: Reuse,
+    random: Reuse,
+    intervals: Mapping[str, tuple[float, float]],
 ) -> Judgement:
     if not np.isfinite(own.place):
         verdict: Verdict = "cannot be tested here"
         reason = "All recordings would be alike, or different, whatever they used."
+    elif not np.isfinite(intervals["place"]).all():
+        verdict = "cannot be tested here"
+        reason = "Fewer than three recordings leave no interval: give more sounds."
     elif params.reading == "published":
-        verdict = verdict_of(own.distance, [own.floor], "less", 0.0)
-        reason = "METHODS' rule: it holds below the distance of frames dealt out at random."
+        gap = own.distance - own.floor
+        verdict = verdict_of(gap, [0.0], "less", 0.0, intervals["beyond floor"])
+        reason = (
+            "METHODS' rule: it holds below the distance of frames dealt out at random, with the "
+            "whole interval of the difference over recordings."
+        )
     else:
         margin = 0.05
-        verdict = verdict_of(own.place, [0.5], "more", 0.0)
-        if verdict == "holds" and not own.place > random.place + margin:
+        verdict = "holds" if intervals["place"][0] > 0.5 else "does not hold"
+        apart = own.place - random.place
+        if verdict == "holds" and not (apart > margin and intervals["beyond random"][0] > 0):
             verdict = "explained by control"
         reason = (
-            f"It holds when recordings lie nearer to the floor than to the ceiling, here at "
-            f"{own.place:.2f} of the way, and {margin:g} farther than under random weights "
-            f"({random.place:.2f})."
+            "It holds when recordings lie nearer to the floor than to the ceiling with the whole "
+            f"interval, here at {own.place:.2f} of the way ({_ends(intervals['place'])}), and "
+            f"farther than under random weights ({random.place:.2f}) by {margin:g} and with the "
+            f"whole interval of the difference ({_ends(intervals['beyond random'])}), over "
+            "recordings."
         )
     alike = "much the same" if own.place > 0.5 else "different"
     sentence = f"{one.tap}: recordings use {alike} {kind}: their distance is {own.distance:.2f}."
     return Judgement(sentence, one, verdict, reason, "P1-17")
+
+
+def _ends(interval: tuple[float, float]) -> str:
+    return f"{interval[0]:.2f} to {interval[1]:.2f}"
 
 
 def _groups(params: ReuseParams, store: ActivationStore, ids: np.ndarray) -> np.ndarray | None:
@@ -246,16 +287,17 @@ def _clusters(context: Context, params: ReuseParams, tap: str, found: Gathered) 
     one = Measurement(_CLUSTERS, statistics[BASE], "", nulls, tap=tap)
     gap, error = gaps[BASE]
     beside = {_GAUSSIAN: 0.0, **{str(c): gaps[c][0] for c in others}}
-    ends = (gap - 2 * error, gap + 2 * error)
-    name = "gap statistic of 16 clusters of directions (interval: two standard errors)"
-    more = Measurement(name, gap, "", beside, ends, tap=tap)
+    spread = Spread(gap - 2 * error, gap + 2 * error, "two standard errors of the Gaussian draws")
+    name = "gap statistic of 16 clusters of directions"
+    more = Measurement(name, gap, "", beside, tap=tap, spread=spread)
     judged = Judgement(
         f"{tap}: response vectors are {'more' if one.value > 0.53 else 'no more'} clustered along "
         "directions than Gaussian vectors.",
         one,
         verdict_of(one.value, list(nulls.values()), "more", 0.03),
         "0.5 is a Gaussian of the same covariance; it holds when it exceeds this, noise and random "
-        "weights by 0.03.",
+        "weights by 0.03, which is how far 300 probes scatter. There is no interval over "
+        "recordings: vectors of a recording drawn twice would be each other's nearest.",
     )
     found.add(judged, more)
 

@@ -9,7 +9,8 @@ from jaxtyping import Complex, Float, Int
 
 from auscult.core.errors import ConfigError
 from auscult.dictionaries.base import Dictionary
-from auscult.measures.dynamics import Trajectory, dmd_spectrum, fit_linear, r_squared
+from auscult.measures.dynamics import Trajectory, dmd_spectrum, fit_linear
+from auscult.measures.statistics import ends_of, resampled_sums
 from auscult.store.reader import ActivationStore
 
 ORDERS = (1, 2, 3)
@@ -41,12 +42,14 @@ class Steps:
         after: State ``lag`` frames later.
         history: Labels of the states at t, t - lag and t - 2 lag.
         move: Label of the move that led to t.
+        stretch: Number of the trajectory.
     """
 
     before: Float[np.ndarray, "n d"]
     after: Float[np.ndarray, "n d"]
     history: Int[np.ndarray, "n 3"]
     move: Int[np.ndarray, " n"]
+    stretch: Int[np.ndarray, " n"]
 
 
 def steps(
@@ -72,7 +75,9 @@ def steps(
             f"no unbroken stretch is longer than {3 * lag} frames: record longer runs"
         )
     told = [_one(trajectories[i], states[i], moves[i], lag) for i in long]
-    return Steps(*(np.concatenate(parts) for parts in zip(*told, strict=True)))
+    stretch = np.repeat(long, [len(one[0]) for one in told])
+    before, after, history, move = (np.concatenate(parts) for parts in zip(*told, strict=True))
+    return Steps(before, after, history, move, stretch)
 
 
 def _one(
@@ -86,11 +91,24 @@ def _one(
 def one_step_skill(train: Steps, test: Steps) -> dict[str, float]:
     """Share of the variance of the next state that each model explains on held-out sounds.
 
+    1 is perfect, 0 as good as the training mean, below 0 worse; see :func:`one_step_errors`.
+    """
+    return {name: _skill(rows) for name, rows in one_step_errors(train, test).items()}
+
+
+def _skill(rows: Float[np.ndarray, "n 2"]) -> float:
+    error, total = rows.sum(axis=0)
+    return float(1 - error / total) if total > 0 else float("nan")
+
+
+def one_step_errors(train: Steps, test: Steps) -> dict[str, Float[np.ndarray, "n 2"]]:
+    """Squared error of each model and of the training mean, step by step on held-out sounds.
+
     Persistence says that nothing changes; the linear step is a matrix (dynamic mode decomposition
     without a rank); Markov chains of order 1 to 3 know the last labels of the state and answer the
     mean of what followed them; the last one adds the mean move that follows the last move's label.
     Histories seen fewer than five times fall back on shorter ones. All models are judged on the
-    same steps. 1 is perfect, 0 as good as the training mean, below 0 worse.
+    same steps.
 
     Bias: neighbouring frames share samples of the sound, so that noise is predictable too; what
     says something is the excess over noise heard through the same weights.
@@ -109,7 +127,11 @@ def one_step_skill(train: Steps, test: Steps) -> dict[str, float]:
     still = np.broadcast_to(moved.mean(axis=0), test.after.shape)
     ahead = conditional_mean(train.move, moved, test.move, still)
     predicted["mean after the last archetype"] = test.before + ahead
-    return {name: r_squared(test.after, guess, mean) for name, guess in predicted.items()}
+    total = np.square(test.after - mean).sum(axis=1)
+    return {
+        name: np.stack([np.square(test.after - one).sum(axis=1), total], axis=1).astype(np.float64)
+        for name, one in predicted.items()
+    }
 
 
 def _keys(history: Int[np.ndarray, "n k"]) -> Int[np.ndarray, " n"]:
@@ -146,14 +168,21 @@ def strongest(dictionary: Dictionary, values: Float[np.ndarray, "n d"]) -> Int[n
     return np.asarray(torch.where(highest > 0, which, torch.full_like(which, -1)).numpy())
 
 
-def trajectories(store: ActivationStore, most: int) -> list[Trajectory]:
-    """Unbroken stretches of a store, as many frames from every clip, about ``most`` in all."""
+def trajectories(store: ActivationStore, most: int) -> tuple[list[Trajectory], list[str]]:
+    """Unbroken stretches of a store, as many frames from every clip, about ``most`` in all.
+
+    Returns:
+        The stretches, and the recording that each is of.
+    """
     kept: list[np.ndarray] = []
+    recordings: list[str] = []
     each = max(1, most // max(len(store.clips), 1))
     for clip in store.clips:
         frames, values = store.clip(clip.clip_id)
-        kept += unbroken(frames[:each], values[:each], store.step)
-    return kept
+        parts = unbroken(frames[:each], values[:each], store.step)
+        kept += parts
+        recordings += [clip.recording_id] * len(parts)
+    return kept, recordings
 
 
 @dataclass(frozen=True)
@@ -175,10 +204,29 @@ class Tellers:
     most: int
 
 
+@dataclass(frozen=True)
+class Dynamics:
+    """What one-step models and modes say of held-out sounds.
+
+    Attributes:
+        skill: Share of the variance of the next state that each model explains.
+        intervals: 95 % of each over recordings; NaN of one recording.
+        modes: Of the held-out side, per stored frame.
+    """
+
+    skill: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    modes: Complex[np.ndarray, " mode"]
+
+
 def dynamics_of(
-    train: ActivationStore, test: ActivationStore, tellers: Tellers, n_modes: int = 24
-) -> tuple[dict[str, float], Complex[np.ndarray, " mode"]]:
-    """Skill of every one-step model, and the modes of the held-out side per stored frame.
+    train: ActivationStore,
+    test: ActivationStore,
+    tellers: Tellers,
+    rng: np.random.Generator,
+    n_modes: int = 24,
+) -> Dynamics:
+    """Skill of every one-step model with its interval over recordings, and the modes.
 
     Raises:
         ConfigError: No unbroken stretch is longer than three times the lag.
@@ -186,14 +234,20 @@ def dynamics_of(
     sides: list[Steps] = []
     seen: list[np.ndarray] = []
     for store in (train, test):
-        paths = trajectories(store, tellers.most)
+        paths, recordings = trajectories(store, tellers.most)
         reach = max(1, tellers.lag // store.step)
         states = [strongest(tellers.features, path) for path in paths]
         moves = [_moves(tellers.archetypes, path, reach) for path in paths]
         seen = [path @ tellers.axes for path in paths]
         sides.append(steps(seen, states, moves, reach))
     modes = dmd_spectrum(seen, rank=min(n_modes, tellers.axes.shape[1]))
-    return one_step_skill(*sides), modes
+    told = np.array(recordings)[sides[1].stretch]
+    errors, intervals = one_step_errors(*sides), {}
+    drawn = resampled_sums(np.concatenate(list(errors.values()), axis=1), told, rng)
+    for place, name in enumerate(errors):
+        error, total = drawn[:, 2 * place], drawn[:, 2 * place + 1]
+        intervals[name] = ends_of(1 - error / np.where(total > 0, total, np.nan))
+    return Dynamics({name: _skill(rows) for name, rows in errors.items()}, intervals, modes)
 
 
 def _moves(dictionary: Dictionary | None, path: np.ndarray, reach: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int, Shaped
 
 from auscult.core.errors import ConfigError
 from auscult.measures.geometry import nearest_atom, unit_rows
-from auscult.measures.statistics import jensen_shannon
+from auscult.measures.statistics import jensen_shannon, recording_draws
 
 
 def usage_by_group(
@@ -25,35 +25,60 @@ def usage_by_group(
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))
 
 
+def pair_distances(
+    histograms: Float[np.ndarray, "group label"],
+) -> Float[np.ndarray, "group group"]:
+    """Jensen–Shannon distance of every two groups, 0 to 1; NaN on and below the diagonal."""
+    n = len(histograms)
+    found = np.full((n, n), np.nan)
+    for i in range(n):
+        for j in range(i + 1, n):
+            found[i, j] = jensen_shannon(histograms[i], histograms[j])
+    return found
+
+
+def mean_of_pairs(pairs: Float[np.ndarray, "group group"]) -> float:
+    """Mean over the pairs that have a value; NaN without any."""
+    known = pairs[np.isfinite(pairs)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
 def mean_distance(histograms: Float[np.ndarray, "group label"]) -> float:
     """Mean Jensen–Shannon distance over all pairs of groups, 0 to 1 (METHODS A-21 i)."""
-    n = len(histograms)
-    pairs = [
-        jensen_shannon(histograms[i], histograms[j]) for i in range(n) for j in range(i + 1, n)
-    ]
-    known = [distance for distance in pairs if not np.isnan(distance)]
-    return float(np.mean(known)) if known else float("nan")
+    return mean_of_pairs(pair_distances(histograms))
 
 
-def shuffled_distance(
+def resampled_mean(
+    pairs: Float[np.ndarray, "group group"], times: Float[np.ndarray, "b group"]
+) -> Float[np.ndarray, " b"]:
+    """Mean over pairs when groups are drawn anew; one drawn twice is no pair with itself.
+
+    Args:
+        pairs: Of every two groups, NaN where there is none.
+        times: How often each group is drawn, draw by draw.
+    """
+    known = np.isfinite(pairs)
+    sums = np.einsum("bi,ij,bj->b", times, np.where(known, pairs, 0.0), times, optimize=True)
+    counts = np.einsum("bi,ij,bj->b", times, known.astype(float), times, optimize=True)
+    return np.asarray(np.where(counts > 0, sums / np.where(counts > 0, counts, 1), np.nan))
+
+
+def shuffled_pairs(
     labels: Int[np.ndarray, " n"],
     groups: Shaped[np.ndarray, " n"],
     n_labels: int,
     rng: np.random.Generator,
     repeats: int = 20,
-) -> float:
-    """Mean distance that groups of the same sizes have when frames are dealt out at random.
+) -> Float[np.ndarray, "group group"]:
+    """Distances that groups of the same sizes have when frames are dealt out at random.
 
-    The floor for :func:`mean_distance`: small groups differ by chance alone.
+    The floor for :func:`pair_distances`: small groups differ by chance alone.
     """
-    return float(
-        np.mean(
-            [
-                mean_distance(usage_by_group(rng.permutation(labels), groups, n_labels))
-                for _ in range(repeats)
-            ]
-        )
-    )
+    dealt = [
+        pair_distances(usage_by_group(rng.permutation(labels), groups, n_labels))
+        for _ in range(repeats)
+    ]
+    return np.asarray(np.mean(dealt, axis=0))
 
 
 def shared_by_most(
@@ -186,14 +211,29 @@ def spherical_centres(
 
 
 @dataclass(frozen=True)
+class ResampledReuse:
+    """What other recordings of the same kind might have given, draw by draw.
+
+    Attributes:
+        distance: Mean distance between the recordings drawn.
+        beyond_floor: The same less that of frames dealt out at random.
+        place: Between ceiling (0) and floor (1).
+    """
+
+    distance: Float[np.ndarray, " b"]
+    beyond_floor: Float[np.ndarray, " b"]
+    place: Float[np.ndarray, " b"]
+
+
+@dataclass(frozen=True)
 class Reuse:
     """How alike recordings use directions (METHODS A-21 i).
 
     Attributes:
         histograms: Usage of each recording.
-        distance: Mean Jensen–Shannon distance between recordings, 0 to 1.
-        floor: The same after frames were dealt out at random.
-        ceiling: The same after the directions of each recording were renamed at random: usage as
+        apart: Jensen–Shannon distance of every two recordings, 0 to 1.
+        dealt: The same after frames were dealt out at random.
+        renamed: The same after the directions of each recording were renamed at random: usage as
             concentrated, but of directions of its own.
         halves: Mean distance between the first and second half of a recording: the floor for
             frames that resemble their neighbours.
@@ -204,9 +244,9 @@ class Reuse:
     """
 
     histograms: Float[np.ndarray, "recording label"]
-    distance: float
-    floor: float
-    ceiling: float
+    apart: Float[np.ndarray, "recording recording"]
+    dealt: Float[np.ndarray, "recording recording"]
+    renamed: Float[np.ndarray, "recording recording"]
     halves: float
     shared: float
     floor_shared: float
@@ -214,10 +254,40 @@ class Reuse:
     group_floor: float = float("nan")
 
     @property
+    def distance(self) -> float:
+        """Mean distance between recordings."""
+        return mean_of_pairs(self.apart)
+
+    @property
+    def floor(self) -> float:
+        """Mean distance after frames were dealt out at random."""
+        return mean_of_pairs(self.dealt)
+
+    @property
+    def ceiling(self) -> float:
+        """Mean distance when each recording has directions of its own."""
+        return mean_of_pairs(self.renamed)
+
+    @property
     def place(self) -> float:
         """Place between ceiling (0: each has directions of its own) and floor (1: alike)."""
         reach = self.ceiling - self.floor
         return (self.ceiling - self.distance) / reach if reach > 1e-9 else float("nan")
+
+    def resampled(self, rng: np.random.Generator, n_resamples: int = 1000) -> "ResampledReuse":
+        """Distance and place over draws of the recordings; none of fewer than three.
+
+        Two recordings are one pair, whatever is drawn. Bias: the intervals are too narrow with
+        fewer than about ten recordings.
+        """
+        n = len(self.histograms)
+        times = recording_draws(n, n_resamples, rng) if n > 2 else np.empty((0, n))
+        own, floor, ceiling = (
+            resampled_mean(one, times) for one in (self.apart, self.dealt, self.renamed)
+        )
+        reach = ceiling - floor
+        place = (ceiling - own) / np.where(reach > 1e-9, reach, np.nan)
+        return ResampledReuse(own, own - floor, place)
 
 
 def measure_reuse(
@@ -249,7 +319,7 @@ def measure_reuse(
     if np.sum(histograms.any(axis=1)) < 2:
         raise ConfigError("reuse from recording to recording needs two recordings that use any")
     renamed = [
-        mean_distance(np.stack([rng.permutation(row) for row in histograms]))
+        pair_distances(np.stack([rng.permutation(row) for row in histograms]))
         for _ in range(repeats)
     ]
     dealt = rng.permutation(labels)
@@ -259,9 +329,9 @@ def measure_reuse(
         told["group_floor"] = _dealt_groups(labels, recording_ids, groups, n_labels, rng, repeats)
     return Reuse(
         histograms,
-        mean_distance(histograms),
-        shuffled_distance(labels, recording_ids, n_labels, rng, repeats),
-        float(np.mean(renamed)),
+        pair_distances(histograms),
+        shuffled_pairs(labels, recording_ids, n_labels, rng, repeats),
+        np.mean(renamed, axis=0),
         _halves(labels, recording_ids, n_labels),
         shared_by_most(histograms),
         shared_by_most(usage_by_group(dealt, recording_ids, n_labels)),

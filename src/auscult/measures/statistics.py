@@ -85,6 +85,31 @@ def recording_draws(
     return rng.multinomial(n_recordings, even, n_resamples).astype(np.float64)
 
 
+def resampled_sums(
+    rows: Float[np.ndarray, "n k"],
+    recording_ids: Shaped[np.ndarray, " n"],
+    rng: np.random.Generator,
+    n_resamples: int = 1000,
+) -> Float[np.ndarray, "b k"]:
+    """Sums of columns over resamplings of the recordings: what any ratio of sums is drawn from.
+
+    Empty where there is one recording.
+    """
+    names, which = np.unique(recording_ids, return_inverse=True)
+    sums = np.zeros((len(names), rows.shape[1]))
+    np.add.at(sums, which, rows)
+    return np.asarray(recording_draws(len(names), n_resamples, rng) @ sums)
+
+
+def ends_of(resampled: Float[np.ndarray, " b"], level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of resamplings; NaN where there are none, or none has a value."""
+    known = resampled[np.isfinite(resampled)]
+    if not len(known):
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, _tails(level))
+    return float(low), float(high)
+
+
 def joint_intervals(
     values: Float[np.ndarray, " n"], resampled: Float[np.ndarray, "b n"], level: float = 0.95
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:

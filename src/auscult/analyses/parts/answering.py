@@ -36,19 +36,28 @@ def in_turn(context: Context, these: Collection[T]) -> Iterator[T]:
 
 
 def verdict_of(
-    value: float, controls: Sequence[float], better: Literal["more", "less"], margin: float
+    value: float,
+    controls: Sequence[float],
+    better: Literal["more", "less"],
+    margin: float,
+    interval: tuple[float, float] | None = None,
 ) -> Verdict:
     """Judge a value against its controls.
 
     It holds when it beats every control by more than ``margin`` (in the value's own unit), is
     explained by a control that comes within the margin, and does not hold when a control beats it.
+    Where recordings give an interval, all of it must lie beyond every control to hold; of one
+    recording, whose interval is NaN, nothing can be told.
     """
     sign = 1.0 if better == "more" else -1.0
     gap = min(sign * (value - control) for control in controls)
-    if not np.isfinite(gap):
+    near = gap
+    if interval is not None:
+        near = min(sign * (end - control) for end in interval for control in controls)
+    if not np.isfinite(gap + near):
         return "cannot be tested here"
     if gap > margin:
-        return "holds"
+        return "holds" if near > 0 else "explained by control"
     return "explained by control" if gap >= -margin else "does not hold"
 
 
