@@ -163,3 +163,18 @@ def test_quiet_starts_are_no_more_local_than_quiet_states():
     found = geometry.dispersion(states, quiet, rng)
     assert found.radius < 0.3 * found.random_radius
     assert found.radius == pytest.approx(found.norm_matched_radius, rel=0.05)
+
+
+def test_the_mean_at_coverage_over_draws_is_that_of_the_rows_drawn():
+    """The slow twin holds every row as often as its recording was drawn."""
+    draw = np.random.default_rng(5)
+    cosines = np.round(draw.uniform(-1, 1, 200), 1)  # many are equal
+    recordings = draw.integers(0, 6, 200)
+    times = draw.multinomial(6, np.full(6, 1 / 6), 40).astype(float)
+    for coverage in (0.5, 0.96, 1.0):
+        found = geometry.resampled_mean_at_coverage(cosines, times, recordings, coverage)
+        slow = [
+            geometry.mean_at_coverage(np.repeat(cosines, one[recordings].astype(int)), coverage)
+            for one in times
+        ]
+        np.testing.assert_allclose(found, slow, rtol=1e-12)

@@ -38,13 +38,19 @@ from auscult.core.config import Config
 from auscult.core.rng import named_rng
 from auscult.dictionaries.base import Dictionary
 from auscult.dictionaries.metrics import DictionaryMetrics, evaluate
-from auscult.measures.geometry import coverage_curve, loud_rows, threshold_at_coverage
+from auscult.measures.geometry import (
+    coverage_curve,
+    loud_rows,
+    mean_at_coverage,
+    resampled_mean_at_coverage,
+)
 from auscult.measures.null_dictionaries import AMBIENT, SHAPED, SUBSPACE
-from auscult.measures.statistics import bootstrap_interval
+from auscult.measures.statistics import ends_of, recording_draws, resampled_sums
 
 _NULLS = (str(NOISE), str(RANDOM), AMBIENT, SUBSPACE, SHAPED)
 _ASSIGNED = "vectors assigned to a feature"
 _THRESHOLDS = np.linspace(0.0, 1.0, 101)
+_N_RESAMPLES = 1000
 _NEAR_COVERAGE, _NEAR_COSINE = 0.86, 0.89  # the published values less 0.1 and 0.05
 
 
@@ -78,7 +84,7 @@ class Features(Analysis):
         "Do a few directions cover what the layer says, and is that more than noise would give?"
     )
     source: ClassVar[str] = "METHODS A-4, A-10 (Cosme-Clifford, Post 1, §1.3)"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     @classmethod
     def controls(cls, params: FeatureParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -140,7 +146,7 @@ def _coverage(
         )
     return [
         _covered(context, params, tap, cosines, own, seeds),
-        _mean_cosine(params, tap, cosines),
+        _mean_cosine(context, params, tap, cosines, own.recording_ids[_loud(own, seeds)]),
     ]
 
 
@@ -157,10 +163,15 @@ def _covered(
     def share(values: np.ndarray) -> float:
         return float(np.mean(values >= params.threshold))
 
-    kept = loud_rows(own.values - seeds[0].preprocess.mean.numpy())
     rng = named_rng(context.seed, "features", tap, "bootstrap")
     assigned = (cosines["own"] >= params.threshold).astype(np.float64)
-    interval = bootstrap_interval(assigned, own.recording_ids[kept], rng)
+    again = resampled_sums(
+        np.stack([assigned, np.ones(len(assigned))], axis=1),
+        own.recording_ids[_loud(own, seeds)],
+        rng,
+        _N_RESAMPLES,
+    )
+    interval = ends_of(again[:, 0] / again[:, 1])
     controls = {label: share(values) for label, values in cosines.items() if label != "own"}
     for number, dictionary in enumerate(seeds[1:], 1):
         controls[f"another seed ({number})"] = share(nearest_cosines(dictionary, own.values))
@@ -175,20 +186,35 @@ def _covered(
     )
 
 
-def _mean_cosine(params: FeatureParams, tap: str, cosines: Mapping[str, np.ndarray]) -> Measurement:
+def _loud(own: Sample, seeds: list[Dictionary]) -> np.ndarray:
+    """The rows that cosines are of."""
+    return loud_rows(own.values - seeds[0].preprocess.mean.numpy())
+
+
+def _mean_cosine(
+    context: Context,
+    params: FeatureParams,
+    tap: str,
+    cosines: Mapping[str, np.ndarray],
+    recording_ids: np.ndarray,
+) -> Measurement:
     """Mean cosine of the assigned at the threshold that assigns the published share."""
-
-    def mean(values: np.ndarray) -> float:
-        threshold = threshold_at_coverage(values, params.published_coverage)
-        known = np.isfinite(threshold)
-        return float(np.mean(values[values >= threshold])) if known else float("nan")
-
-    controls = {label: mean(values) for label, values in cosines.items() if label != "own"}
+    means = {
+        label: mean_at_coverage(values, params.published_coverage)
+        for label, values in cosines.items()
+    }
+    names, recordings = np.unique(recording_ids, return_inverse=True)
+    rng = named_rng(context.seed, "features", tap, "bootstrap of the mean")
+    times = recording_draws(len(names), _N_RESAMPLES, rng)
+    again = resampled_mean_at_coverage(
+        cosines["own"], times, recordings.astype(np.int64), params.published_coverage
+    )
     return Measurement(
         _mean_name(params),
-        mean(cosines["own"]),
+        means.pop("own"),
         "",
-        controls,
+        means,
+        ends_of(again),
         published="0.94 (P1 §1.3)",
         tap=tap,
     )
@@ -232,6 +258,7 @@ def judgements(
     covered, cosine, stable = found
     tap = covered.tap
     few = "Agreement needs two seeds; the spec trains one."
+    alone = "One test recording leaves no interval over recordings: give more sounds."
     told = (
         (
             f"{covered.value:.0%} of the vectors lie within {params.threshold:g} of a feature.",
@@ -239,7 +266,8 @@ def judgements(
             0.03,
             _NEAR_COVERAGE,
             f"It holds when coverage is at least {_NEAR_COVERAGE:.0%} and exceeds that of noise, "
-            "random weights and random directions by 3 points.",
+            "random weights and random directions by 3 points and with the whole interval over "
+            "recordings.",
             "P1-02",
         ),
         (
@@ -247,7 +275,8 @@ def judgements(
             cosine,
             0.02,
             _NEAR_COSINE,
-            f"It holds when it is at least {_NEAR_COSINE:g} and exceeds every control by 0.02.",
+            f"It holds when it is at least {_NEAR_COSINE:g} and exceeds every control by 0.02 and "
+            "with the whole interval over recordings.",
             "P1-02",
         ),
         (
@@ -256,17 +285,18 @@ def judgements(
             0.03,
             0.0,
             "After one-to-one matching; it holds when it exceeds random vectors of the same "
-            "covariance by 0.03.",
+            "covariance by 0.03. Directions are compared and no sounds, so there is no interval "
+            "over recordings.",
             "",
         ),
     )
     judged = []
     for sentence, one, margin, least, rule, claim in told:
         nulls = {name: one.controls[name] for name in one.controls if name in _NULLS}
-        beats = verdict_of(one.value, list(nulls.values()), "more", margin)
+        beats = verdict_of(one.value, list(nulls.values()), "more", margin, one.interval)
         verdict = "does not hold" if one.value < least else beats
         if verdict == "cannot be tested here":
-            rule = untested or (few if one is stable else rule)
+            rule = untested or (few if one is stable else alone)
             sentence = f"{one.name} cannot be told."
         judged.append(Judgement(f"{tap}: {sentence}", one, verdict, rule, claim))
     return judged

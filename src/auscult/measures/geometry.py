@@ -144,6 +144,41 @@ def threshold_at_coverage(cosines: Float[np.ndarray, " n"], coverage: float = 0.
     return float(falling[needed - 1])
 
 
+def mean_at_coverage(cosines: Float[np.ndarray, " n"], coverage: float = 0.96) -> float:
+    """Mean cosine of the vectors assigned at :func:`threshold_at_coverage`; NaN without one."""
+    threshold = threshold_at_coverage(cosines, coverage)
+    return float(np.mean(cosines[cosines >= threshold])) if np.isfinite(threshold) else float("nan")
+
+
+def resampled_mean_at_coverage(
+    cosines: Float[np.ndarray, " n"],
+    times: Float[np.ndarray, "b n_recordings"],
+    recordings: Int[np.ndarray, " n"],
+    coverage: float = 0.96,
+) -> Float[np.ndarray, " b"]:
+    """:func:`mean_at_coverage` when recordings are drawn anew, in one sort for all draws.
+
+    Args:
+        cosines: To the nearest atom; none NaN.
+        times: How often each recording is drawn, draw by draw.
+        recordings: Number of the recording of each vector.
+        coverage: Share that is assigned.
+    """
+    order = np.argsort(-cosines, kind="stable")
+    falling, of = cosines[order].astype(np.float64), recordings[order]
+    # Equal cosines are assigned together: the last of each run stands for it.
+    last = np.append(falling[1:] < falling[:-1], True)
+    found = np.empty(len(times))
+    for draw, drawn in enumerate(times):
+        weights = drawn[of]
+        counts = np.cumsum(weights)
+        sums = np.cumsum(weights * falling)[last]
+        counts = counts[last]
+        place = np.searchsorted(counts, np.ceil(coverage * counts[-1] - 1e-9))
+        found[draw] = sums[place] / counts[place] if counts[place] > 0 else np.nan
+    return found
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How like a reconstruction is to its vector, per row (METHODS A-13, figure 7b).
