@@ -24,6 +24,18 @@ def test_where_chance_leaves_no_room_this_is_said_and_no_corrected_number(value)
     assert re.findall(r"-?\d+\.\d+", judged.sentence) == [f"{value:.2f}", "0.99"]
 
 
+def test_below_chance_the_level_is_told_and_no_quotient():
+    judged = told(0.11, 0.92)
+    assert judged.verdict == "does not hold"
+    assert re.findall(r"-?\d+\.\d+", judged.sentence) == ["0.11", "0.92"]
+    assert "below the 0.92 that chance gives" in judged.sentence
+
+
+@pytest.mark.parametrize("level", [0.96, 0.98])
+def test_little_room_is_no_room_to_correct_in(level):
+    assert "leaves no room" in told(0.3, level).sentence
+
+
 def test_where_there_is_room_the_corrected_number_is_told():
     judged = told(0.9, 0.5)
     assert judged.verdict == "holds"

@@ -58,6 +58,8 @@ _STRICT = (SHAPED, _RANK, _LEARNED)
 _PUBLISHED = "about 0.7 (P1 §1.5)"
 _PAIRS = "pairs of seeds"
 _FEWEST = 100
+_LITTLE_ROOM = 0.05
+"""Nothing is corrected for a chance that comes this near to 1."""
 _TABLE = {
     3: (0.80, 0.96, 0.90, 0.98),
     7: (0.59, 0.79, 0.67, 0.83),
@@ -171,7 +173,8 @@ class Stability(Analysis):
 _HOW_TO_READ = (
     "Two dictionaries agree when each direction of the one has a partner in the other at a cosine "
     "near 1. Random directions agree as well where there are few dimensions: twenty against "
-    "twenty reach 0.59 in seven. Chance-corrected agreement is 0 at chance and 1 for identity.\n\n"
+    "twenty reach 0.59 in seven. Chance-corrected agreement is 0 at chance and 1 for identity; "
+    "where chance exceeds 0.95 there is no room to correct for it, and no such number.\n\n"
     "Four levels of chance are shown. The participation ratio of the data counts few dimensions "
     "where a few directions dominate and then sets a level that is too high; the rank counts every "
     "direction that moves; random vectors of the data's own covariance lie between. Directions "
@@ -252,7 +255,7 @@ def _agreement(
         name = f"matched {kind} of {which}, between seeds"
         numbers.append(Measurement(name, value, "", levels, None, published, tap, spread))
         corrected = {
-            label: chance_corrected(value, level, params.margin) for label, level in levels.items()
+            label: chance_corrected(value, level, _LITTLE_ROOM) for label, level in levels.items()
         }
         strict = corrected[max(_STRICT, key=lambda label: levels[label])]
         plain = f"matched {kind} of {which}, between seeds, chance-corrected"
@@ -305,10 +308,12 @@ def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -
     else:
         verdict = "holds" if one.value > level + params.margin else "explained by control"
     least = "it reaches 0.65 and" if params.reading == "published" else "it"
-    corrected = chance_corrected(one.value, level, params.margin)
-    beside = f"{corrected:.2f} after correction for chance"
-    if level > 1 - params.margin:
+    beside = f"{chance_corrected(one.value, level):.2f} after correction for chance"
+    if level > 1 - max(params.margin, _LITTLE_ROOM):
         beside = f"and chance alone gives {level:.2f}, which leaves no room to agree better"
+    elif one.value < level:
+        # How far below, in units of the room above, is a number of any size that means nothing.
+        beside = f"below the {level:.2f} that chance gives"
     return Judgement(
         f"{tap}: {n_seeds} seeds agree to a mean cosine of {one.value:.2f} among the most used "
         f"directions, {beside}.",
