@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -29,6 +29,7 @@ from auscult.analyses.parts.answering import (
     page,
     untested,
 )
+from auscult.analyses.parts.dictionaries.chance_table import chance_table
 from auscult.analyses.parts.reading import chosen_dictionary, drawn_moves, sample
 from auscult.blocks import Axis, Block, Curve, Series, Table, Verdict
 from auscult.core.config import Config
@@ -60,20 +61,6 @@ _PAIRS = "pairs of seeds"
 _FEWEST = 100
 _LITTLE_ROOM = 0.05
 """Nothing is corrected for a chance that comes this near to 1."""
-_TABLE = {
-    3: (0.80, 0.96, 0.90, 0.98),
-    7: (0.59, 0.79, 0.67, 0.83),
-    12: (0.46, 0.65, 0.51, 0.68),
-    20: (0.36, 0.52, 0.41, 0.55),
-    32: (0.29, 0.42, 0.33, 0.44),
-}
-"""METHODS A-10: chance of isotropic directions by dimension."""
-_COLUMNS: tuple[tuple[int, int, Literal["matched", "top"]], ...] = (
-    (20, 20, "matched"),
-    (128, 128, "matched"),
-    (20, 20, "top"),
-    (20, 128, "top"),
-)
 
 
 class StabilityParams(Config):
@@ -162,7 +149,7 @@ class Stability(Analysis):
                 gathered.judgements.append(_judged(params, tap, headline[0], len(fits.seeds)))
                 gathered.blocks += [_over_sizes(tap, found), _usage(tap, fits)]
                 gathered.blocks.append(_seed_table(tap, fits))
-        gathered.blocks.append(_chance_table(context.seed))
+        gathered.blocks.append(chance_table(context.seed))
         return gathered.result({"taps": list(context.taps), "dictionary": name})
 
     def view(self, result: Result) -> list[Block]:
@@ -378,27 +365,3 @@ def _seed_table(tap: str, fits: _Fits) -> Table:
     )
     columns = ("seed", "fvu", "l0", "directions ever on top")
     return Table(f"{tap}: reconstruction by seed", columns, rows, ("", "share", "per vector", ""))
-
-
-def _chance_table(seed: int) -> Table:
-    """Chance recomputed beside the published table: what few dimensions alone give."""
-    rows = []
-    for d, published in _TABLE.items():
-        row: list[float | int] = [d]
-        for (n_a, n_b, kind), value in zip(_COLUMNS, published, strict=True):
-            rng = named_rng(seed, "stability", "chance", d, n_a, n_b, kind)
-            repeats = 40 if n_b == 20 else 3
-            found = chance_cosine(d, n_a, n_b, kind, rng=rng, repeats=repeats)
-            row += [round(found, 3), value]
-        rows.append(tuple(row))
-    heads = [
-        f"{'one to one' if kind == 'matched' else 'nearest'}, {n_a} and {n_b}"
-        for n_a, n_b, kind in _COLUMNS
-    ]
-    columns = tuple(name for head in heads for name in (head, f"{head} (published)"))
-    return Table(
-        "Chance: mean cosine of random directions",
-        ("dimension", *columns),
-        tuple(rows),
-        note="METHODS A-10. Recomputed from a few draws; the last digit varies.",
-    )
