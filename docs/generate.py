@@ -123,6 +123,7 @@ PACKAGES = {
     "saelens": "SAELens",
     "dictionary_learning": "dictionary_learning",
     "sparsify": "sparsify",
+    "saebench": "SAEBench",
 }
 
 READ_TABLE = [
@@ -134,6 +135,9 @@ READ_TABLE = [
     "| dictionary_learning | `config.json`, `ae.safetensors` (one line makes it of `ae.pt`, and the "
     "refusal tells it) | `relu`, `topk`, `batch-topk`, `matryoshka`, `jump-relu`, `gated` |",
     "| sparsify | `cfg.json`, `sae.safetensors` | `topk`, `transcoder` |",
+    "| openai/sparse_autoencoder | one file that `torch.save` wrote | `relu`; from Python, with "
+    "`auscult.dictionaries.openai`, `topk` of vectors that are normed one by one |",
+    "| Llamascopium 2 | `config.json`, `sae_weights.safetensors` | `relu`, `topk`, `jump-relu` |",
 ]
 
 FORMATS_HEAD = """# Formats of dictionaries
@@ -147,7 +151,8 @@ executed or written.
 This table was made by writing each type in each format. Where a type is named, it is the one as which auscult reads the folder
 again, with the same activations and reconstructions up to the rounding of float32; a test holds every type to that. A dash is a
 refusal, and the next table says why. `auscult` is the native folder, which keeps settings, preprocessing and provenance bit for bit;
-where the column SAELens names a type, SAELens opens that very folder as well.
+where the column SAELens names a type, SAELens opens that very folder as well. The folder for SAEBench is one of SAELens whose atoms have
+unit length, as SAEBench asks: reconstructions are the same, and each activation is multiplied by the length that its atom had.
 """
 
 

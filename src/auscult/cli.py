@@ -138,7 +138,11 @@ def taps(
         "hears",
         "time base verified",
     )
-    print_table(headings, [row.cells() for row in rows])
+    cells = [row.cells() for row in rows]
+    if all(address == path for address, path, *_ in cells):  # no roles: say it once
+        headings = ("address", *headings[2:])
+        cells = [(address, *others) for address, _, *others in cells]
+    print_table(headings, cells)
 
 
 @app.command()
@@ -273,7 +277,7 @@ def steer(
 @app.command()
 def convert(
     folder: Annotated[Path, typer.Argument(help="A dictionary's folder, of any known format.")],
-    to: Annotated[str, typer.Option(help="saelens, dictionary_learning or sparsify.")],
+    to: Annotated[str, typer.Option(help="saelens, dictionary_learning, sparsify or saebench.")],
     out: Annotated[Path, typer.Option(help="The new folder; it must not hold anything yet.")],
 ) -> None:
     """Turn a dictionary into the format of another package, preprocessing folded in."""

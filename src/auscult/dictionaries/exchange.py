@@ -10,19 +10,25 @@ from auscult.dictionaries.dictionary_learning import (
     load_dictionary_learning,
     save_dictionary_learning,
 )
+from auscult.dictionaries.llamascopium import load_llamascopium
+from auscult.dictionaries.openai import load_openai
+from auscult.dictionaries.saebench import save_saebench
 from auscult.dictionaries.saelens import load_saelens, save_saelens
 from auscult.dictionaries.sparsify import load_sparsify, save_sparsify
 
-_READERS: Mapping[str, Callable[[Path], Dictionary]] = {
-    "sae_weights.safetensors": load_saelens,
-    "sae.safetensors": load_sparsify,
-    "ae.safetensors": load_dictionary_learning,
-    "ae.pt": load_dictionary_learning,
+_READERS: Mapping[tuple[str, ...], Callable[[Path], Dictionary]] = {
+    ("sae_weights.safetensors", "cfg.json"): load_saelens,
+    ("sae_weights.safetensors", "config.json"): load_llamascopium,
+    ("sae_weights.safetensors",): load_saelens,
+    ("sae.safetensors",): load_sparsify,
+    ("ae.safetensors",): load_dictionary_learning,
+    ("ae.pt",): load_dictionary_learning,
 }
 _WRITERS: Mapping[str, Callable[[Dictionary, Path], None]] = {
     "saelens": save_saelens,
     "dictionary_learning": save_dictionary_learning,
     "sparsify": save_sparsify,
+    "saebench": save_saebench,
 }
 
 FORMATS = tuple(_WRITERS)
@@ -30,19 +36,24 @@ FORMATS = tuple(_WRITERS)
 
 
 def load_foreign(folder: Path) -> Dictionary:
-    """Read a folder that another package wrote, told from the name of the file with its weights.
+    """Read what another package wrote, told from the names of its files.
+
+    Args:
+        folder: Its folder; or the file of openai/sparse_autoencoder, which is one alone.
 
     Raises:
         StoreError: It holds no weights of any known name, or files are missing or damaged.
         CheckpointError: The weights do not fit the settings, or leave something open.
     """
-    found = [name for name in _READERS if (folder / name).exists()]
-    if not found:
-        raise StoreError(
-            f"{folder} holds no dictionary: there is no auscult.json, nor any of "
-            + ", ".join(name for name in _READERS if name.endswith(".safetensors"))
-        )
-    return _READERS[found[0]](folder)
+    if folder.is_file():
+        return load_openai(folder)
+    for names, read in _READERS.items():
+        if all((folder / name).exists() for name in names):
+            return read(folder)
+    known = dict.fromkeys(names[0] for names in _READERS if names[0].endswith(".safetensors"))
+    raise StoreError(
+        f"{folder} holds no dictionary: there is no auscult.json, nor any of {', '.join(known)}"
+    )
 
 
 def convert(folder: Path, to: str, out: Path) -> str:
@@ -51,8 +62,9 @@ def convert(folder: Path, to: str, out: Path) -> str:
     Preprocessing is folded into the weights, so that the new folder encodes raw vectors.
 
     Args:
-        folder: Of auscult, SAELens, dictionary_learning or sparsify.
-        to: ``saelens``, ``dictionary_learning`` or ``sparsify``.
+        folder: Of auscult or of another package, or the file of openai/sparse_autoencoder.
+        to: ``saelens``, ``dictionary_learning``, ``sparsify``, or ``saebench`` (SAELens' folder
+            with atoms of unit length, activations rescaled).
         out: Where to write; it must not hold anything yet.
 
     Returns:

@@ -212,7 +212,7 @@ def _examine(name: str, path: Path, inside: Path) -> _File:
         raise AudioError("is hidden")
     # Unlike Path.resolve, realpath does not raise on a loop of links; opening such a file does.
     if not Path(os.path.realpath(path)).is_relative_to(inside):
-        raise AudioError("is a link that leads out of the folder")
+        raise AudioError("is a link that leads out of the folder: put the file itself there")
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise AudioError("is not a plain file")
