@@ -118,6 +118,19 @@ def test_taps_prints_one_row_a_tap_as_json(tmp_path: Path):
     assert row["verified"] == "yes"
 
 
+def test_an_address_that_is_the_path_is_shown_once(tmp_path: Path, capsys):
+    build = "def build():\n    return nn.Sequential(nn.Conv1d(1, 4, 5))\n"
+    (tmp_path / "net.py").write_text(f"from torch import nn\n\n\n{build}")
+    rate = ["--set", "model.sample_rate=8000"]
+    main(["taps", f"{tmp_path / 'net.py'}:build", "--no-check", *rate], stop=[].append)
+    own = capsys.readouterr().out
+    main(["taps", "toy-samplecnn", "--no-check", "--pattern", "conv.0"], stop=[].append)
+    roles = capsys.readouterr().out
+    assert own.split()[:3] == ["address", "module", "frames"]
+    assert roles.split()[:3] == ["address", "path", "module"]
+    assert "Conv1d" in own
+
+
 def test_a_run_renders_its_report_and_says_where(tmp_path: Path):
     (tmp_path / "s.toml").write_text(as_toml(tiny_spec(analyses=[{"type": "filters"}])))
     done = auscult(tmp_path, "run", "s.toml", "--out", "r")
