@@ -128,8 +128,6 @@ def taps(
         typer.echo(json.dumps([row.to_json() for row in rows], indent=1))
         return
     headings = (
-        "address",
-        "path",
         "module",
         "frames x width",
         "hop",
@@ -140,9 +138,9 @@ def taps(
     )
     cells = [row.cells() for row in rows]
     if all(address == path for address, path, *_ in cells):  # no roles: say it once
-        headings = ("address", *headings[2:])
-        cells = [(address, *others) for address, _, *others in cells]
-    print_table(headings, cells)
+        print_table(("address", *headings), [(path, *others) for _, path, *others in cells])
+    else:
+        print_table(("address", "path", *headings), cells)
 
 
 @app.command()

@@ -286,7 +286,10 @@ def test_a_link_out_of_the_folder_is_skipped(folder, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "secret.wav"
     soundfile.write(outside, noise(seed=1), RATE)
     (folder / "link.wav").symlink_to(outside)
-    assert reason(folder, "link.wav") == "is a link that leads out of the folder: put the file itself there"
+    assert (
+        reason(folder, "link.wav")
+        == "is a link that leads out of the folder: put the file itself there"
+    )
 
 
 def test_a_link_to_a_folder_is_not_followed(folder, tmp_path_factory):

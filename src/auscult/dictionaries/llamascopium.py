@@ -17,6 +17,7 @@ and a top-k over a batch, depend on what else is there, and are refused. The lay
 different numbers with the threshold wherever rows are not of unit length.
 """
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -126,4 +127,4 @@ def _scale(cfg: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) ->
             f"{path} scales vectors by their mean length over the data, which lies not beside its "
             "weights: save it with fold_activation_scale"
         )
-    return float(cfg["d_model"]) ** 0.5 / float(norm)
+    return math.sqrt(cfg["d_model"]) / float(norm)
