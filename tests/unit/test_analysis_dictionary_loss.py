@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from auscult.analyses.dictionary_loss import DictionaryLoss, DictionaryLossParams
+from auscult.analyses.parts.dictionaries.lineup import Entry
+from auscult.analyses.parts.dictionaries.loss_pictures import TapLosses, pictures
+from auscult.dictionaries.base import DICTIONARIES
 from auscult.dictionaries.own_task import own_task
 from auscult.dictionaries.splicing import levelled, silenced
 from auscult.experiment.run import run
@@ -15,6 +18,7 @@ from auscult.models.base import MODELS
 from auscult.testing.studies import answer
 
 ONES = np.ones((1, 3))
+PLAIN = {"centre": False, "scale": False}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +85,33 @@ def test_a_dictionary_that_gives_everything_back_recovers_everything(result):
     shares = dict(zip(bars.names, bars.values, strict=True))
     assert shares["all of it"] == pytest.approx(1.0, abs=1e-3)
     assert shares["own"] < 0.99
+
+
+def test_the_table_has_the_intervals_of_the_bars(result):
+    bars = next(b for b in result.blocks if type(b).__name__ == "Bars")
+    table = next(b for b in result.blocks if type(b).__name__ == "Table")
+    shown = {row[0]: row[3:6] for row in table.rows}
+    assert table.columns[3:6] == ("recovered (mean)", "low", "high")
+    for row in zip(bars.names, bars.values, bars.low, bars.high, strict=True):
+        assert shown[row[0]] == pytest.approx(row[1:])
+    assert shown["mean ablation"] == (None, None, None)
+
+
+def test_bars_that_could_only_be_numbered_are_left_to_the_table():
+    names = [f"{i}" for i in range(31)]
+    cls, params = DICTIONARIES.parse({"type": "random", "n_features": 4, **PLAIN}, "here")
+    one = cls.build(params, 4, 0)
+    entries = {name: Entry(name, "responses", 0, [one]) for name in names}
+    losses = {name: {"part": np.ones(2)} for name in (*names, MODEL, MEAN, ZERO)}
+    l0 = dict.fromkeys(names, 1.0)
+
+    def kinds(n):
+        some = dict(list(entries.items())[:n])
+        found = TapLosses("conv", "part", some, l0, losses, np.ones((9, 2)))
+        return [type(block).__name__ for block in pictures(found)]
+
+    assert kinds(30) == ["Bars", "Curve", "Table"]
+    assert kinds(31) == ["Curve", "Table"]
 
 
 def test_ablations_and_the_model_stand_beside_each_part(result):

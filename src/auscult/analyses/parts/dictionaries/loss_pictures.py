@@ -12,6 +12,9 @@ from auscult.blocks import Axis, Bars, Block, ClipGrid, Curve, Series, Table
 from auscult.measures.loss_recovered import MEAN, MODEL, ZERO, Recovered, loss_recovered
 from auscult.measures.quality import interval_of
 
+_NAMED = 30
+"""Bars that stand in rows with their names; more would only be numbered."""
+
 
 @dataclass(frozen=True)
 class TapLosses:
@@ -60,8 +63,10 @@ class TapLosses:
 
 
 def pictures(found: TapLosses) -> list[Block]:
-    """Bars, courses over l0, every loss, and what is decoded."""
-    blocks: list[Block] = [_bars(found), _over_l0(found), _table(found)]
+    """Bars while they can be named, courses over l0, every loss, and what is decoded."""
+    blocks: list[Block] = [_over_l0(found), _table(found)]
+    if len(found.entries) <= _NAMED:
+        blocks.insert(0, _bars(found))
     if found.sounds:
         clips = tuple(one.clip() for one in found.sounds)
         note = "Through the codec with the tap as it is, rebuilt, or ablated."
@@ -109,22 +114,33 @@ def _table(found: TapLosses) -> Table:
     rows = []
     for name, losses in found.losses.items():
         entry = found.entries.get(name)
-        shares = (
-            [found.recovered(name, against).value for against in (MEAN, ZERO)]
-            if entry
-            else [None, None]
-        )
+        shares: list[float | None] = [None] * 4
+        if entry:
+            share = found.recovered(name, MEAN)
+            ends = interval_of(share.resampled) or (None, None)
+            shares = [share.value, *ends, found.recovered(name, ZERO).value]
         l0 = found.l0[name] if entry else None
         means = (float(losses[part].mean()) for part in parts)
         rows.append((name, entry.role if entry else "", l0, *shares, *means))
-    columns = ("at the tap", "what it is", "l0", "recovered (mean)", "recovered (zero)", *parts)
+    columns = (
+        "at the tap",
+        "what it is",
+        "l0",
+        "recovered (mean)",
+        "low",
+        "high",
+        "recovered (zero)",
+        *parts,
+    )
     units = (
         "",
         "",
         "per frame",
-        "",
-        "",
+        *[""] * 4,
         *("dB" if p in ("log mel", "SI-SDR") else "" for p in parts),
     )
-    note = "Means over clips. Higher is better for SI-SDR, lower for the other parts."
+    note = (
+        "Means over clips; low and high: 95 % over recordings, of recovered (mean). "
+        "Higher is better for SI-SDR, lower for the other parts."
+    )
     return Table(f"{found.tap}: every loss", columns, tuple(rows), units, note)
