@@ -6,8 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from auscult.cli import app
+from auscult.core.config import read_toml
 from auscult.core.errors import ConfigError
-from auscult.experiment.spec import read_spec
+from auscult.experiment.spec import TrainSpec, read_spec
 from auscult.experiment.start import Start, write_start
 
 NETWORK = """
@@ -114,3 +115,15 @@ def test_settings_of_a_model_are_spelt_alike_for_taps_and_init(tmp_path, monkeyp
     assert done.exit_code == 0, done.output
     model = read_spec(tmp_path / "mine.toml").model
     assert (model["sample_rate"], model["layouts"]) == (4000, {"body": "bct"})
+
+
+@pytest.mark.parametrize("study", ["study", "first-layer", "dictionaries"])
+def test_what_judges_how_seeds_agree_is_started_with_five(tmp_path, study):
+    spec = read_spec(read_toml(write_start(Start(study), tmp_path, force=False)))
+    assert len(spec.train.seeds) >= 5
+    learned = [d for d in spec.dictionaries if d.section["type"] not in ("random", "pca")]
+    assert all(d.n_seeds is None or d.lag > 1 for d in learned)
+
+
+def test_a_spec_that_names_no_seeds_trains_five():
+    assert len(TrainSpec().seeds) == 5

@@ -89,6 +89,19 @@ def test_constant_values_have_no_bins():
         bin_edges(np.full(9, 2.0), 20)
 
 
+def test_where_nearly_all_values_are_the_same_there_is_no_width_to_divide():
+    values = np.append(np.full(995, 0.25), np.linspace(0.3, 0.9, 4))
+    with pytest.raises(ConfigError, match=r"99\.6% of the values are 0\.25"):
+        bin_edges(values, 20)
+
+
+def test_where_most_values_are_the_same_bins_keep_their_width():
+    values = np.append(np.zeros(900), np.linspace(0, 1, 101))
+    edges = bin_edges(values, 10)
+    assert len(edges) == 11
+    assert (np.diff(edges) > 0).all()
+
+
 @pytest.mark.parametrize("hop", [1, 7, 40, 160, 333, 800])
 def test_a_grid_labels_every_frame_near_its_own_hop(hop):
     """Whatever the hop, the points of a frame lie within it, or at most 2.5 ms from its middle."""

@@ -1,5 +1,7 @@
 """The bench of steering while a sound is made: lengths, windows, nulls and bounds, one by one."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +9,15 @@ import torch
 from auscult.analyses.generation import convergence
 from auscult.analyses.generation_steering import _judged
 from auscult.analyses.parts.generation.bench import Bench, BenchParams
-from auscult.analyses.parts.generation.claims import trusted
-from auscult.analyses.parts.generation.course import Course, make_prompts, steps_of
+from auscult.analyses.parts.generation.claims import PK_04, order_judged, trusted
+from auscult.analyses.parts.generation.course import Course, Taught, make_prompts, steps_of
 from auscult.core.errors import ConfigError, UnknownNameError
 from auscult.core.timebase import TimeBase
+from auscult.measures.convergence import leads
 from auscult.measures.course import Log
+from auscult.measures.probe_scores import Scores
 from auscult.measures.probe_targets import Target
+from auscult.measures.probes import MAJORITY, SHUFFLED, Probe, Reading
 from auscult.models.generation import Generator
 from auscult.testing.planted_generation import HOP, N_STEPS, RATE
 from auscult.testing.studies import open_study
@@ -164,6 +169,38 @@ def test_probes_are_trusted_where_states_are_familiar_from_half_way_on(last, ver
     assert told.verdict == verdict
     assert told.measurement.value == pytest.approx(strange[0, :-1].mean())
     assert told.measurement.controls["95 % of held-out recordings"] == 2.0
+
+
+def order_of(lead_heard, n=16):
+    """PK-04 for concepts that settle at steps 6, 11, 16 in states, and so much apart in sound."""
+    wavering = np.random.default_rng(0).normal(size=(3, n))
+
+    def at(*means):
+        return {name: mean + one for name, mean, one in zip(PK_04, means, wavering, strict=True)}
+
+    steps = {"states": at(6, 11, 16), "straight": at(12, 12, 12),
+             "heard": at(10, 10 + lead_heard, 10 + 2 * lead_heard)}  # fmt: skip
+    names, rng = np.array([f"{i:02d}" for i in range(n)]), np.random.default_rng(1)
+    order = {key: leads(steps[key], steps["straight"], names, rng) for key in ("states", "heard")}
+    scores = Scores({}, {"balanced accuracy": (0.5, 0.7)}, 100, 10)
+    nulls = {name: {"balanced accuracy": 0.1} for name in (MAJORITY, SHUFFLED)}
+    reading = Reading(Mock(spec=Probe), scores, nulls)
+    teaching = Mock(spec=Taught, readings=dict.fromkeys(PK_04, reading))
+    return order_judged("latent", teaching, steps, order)
+
+
+@pytest.mark.parametrize(("lead", "verdict"), [(5.0, "holds"), (0.2, "does not hold")])
+def test_the_order_must_be_heard_by_the_same_test_and_not_only_on_average(lead, verdict):
+    told = order_of(lead)
+    assert told.verdict == verdict
+    assert "heard in decoded estimates, pitch before centroid: by" in told.sentence
+    assert "(p = " in told.sentence
+
+
+def test_an_order_that_is_heard_the_other_way_round_does_not_hold():
+    told = order_of(-5.0)
+    assert told.verdict == "does not hold"
+    assert "pitch before centroid: by -5" in told.sentence
 
 
 WISHES = {"instrument": ("flute", "oboe"), "pitch_midi": (60, 61, 62), "loudness_db": ()}

@@ -36,9 +36,22 @@ def test_a_stage_says_what_follows_from_its_time_and_width():
     assert last.nyquist_hz == 375.0
     assert last.resolution_hz == 450.0
     assert last.numbers_per_s == 4_500.0
-    assert (last.n_bands, last.n_separable) == (1, 6)
+    assert (last.n_bands, last.n_separable) == (1, 6)  # channels, of 20 samples' ten
     assert last.multiplicity == 12.0
     assert last.bounded
+
+
+def test_no_more_partials_are_told_apart_than_the_sound_of_a_span_has():
+    """Three bands of 32 channels: but seven samples hold three partials, phases and all."""
+    torch.manual_seed(0)
+    filters = as_model(nn.Sequential(nn.Conv1d(1, 32, 7)), 24_000)
+    first = stages_of(filters)[0][0]
+    assert (first.n_bands, first.n_channels) == (3, 32)
+    assert first.n_separable == 3
+    # What that rests on: channels' answers to tones are of the rank that the samples have.
+    tones = torch.exp(2j * torch.pi * torch.rand(50)[:, None] * torch.arange(7))
+    answers = tones @ filters.module[0].weight[:, 0].T.to(tones.dtype)
+    assert int(torch.linalg.matrix_rank(answers)) == 7
 
 
 def test_turning_points_are_first_new_hops_and_last():

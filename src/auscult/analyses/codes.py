@@ -35,7 +35,7 @@ from auscult.blocks import Axis, Block, ClipGrid, Curve, Heatmap, Series
 from auscult.concepts.base import CONCEPTS, bin_edges
 from auscult.core.audio import Audio
 from auscult.core.config import Config
-from auscult.core.errors import NothingToMeasureError
+from auscult.core.errors import ConfigError, NothingToMeasureError
 from auscult.core.rng import named_rng
 from auscult.measures.code_hearing import (
     CodeReader,
@@ -97,6 +97,9 @@ class Codes(Analysis):
             nulls = (DRAWN, _SHUFFLED)
             found.add(untested(sentence, str(error), "", "information", context.taps[0], nulls))
             return found.result({"levels": 0})
+        found.missing += [
+            (at_level(0), f"information on {name}", why) for name, why in read[OWN].unread.items()
+        ]
         levels = min(params.n_levels, read[OWN].n_levels)
         for level in in_turn(context, range(levels)):
             _usage(read, level, found)
@@ -165,7 +168,13 @@ class _Read:
         self.spectra = np.concatenate(spectra)
         self.recordings = np.array(recordings)
         self.n_levels = len(self.codes)
-        self.labels = {name: _binned(np.concatenate(told)) for name, told in values.items()}
+        self.labels: dict[str, np.ndarray] = {}
+        self.unread: dict[str, str] = {}
+        for name, told in values.items():
+            try:
+                self.labels[name] = _binned(np.concatenate(told))
+            except ConfigError as error:
+                self.unread[name] = str(error)
         n_samples = context.model().probe_samples or round(params.note_seconds * rate)
         self.notes = steady_notes(rate, n_samples, context.seed)
         self.of_notes = steady_codes(reader, self.notes.waves)
@@ -257,7 +266,7 @@ def _information(read: dict[str, _Read], level: int, seed: int, found: Gathered)
     flat = {name: one.of_notes[:, level].ravel() for name, one in read.items()}
     for label, values in own.note_labels().items():
         sides.append((label, flat[OWN], flat[DRAWN], values, note_ids))
-    for label in _CONCEPTS:
+    for label in own.labels:
         known = (own.labels[label] >= 0) & (drawn.labels[label] >= 0)
         sides.append(
             (

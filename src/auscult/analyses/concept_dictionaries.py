@@ -122,7 +122,8 @@ _HOW_TO_READ = (
     "read every accuracy beside it. The published dictionary is type rms-norm with its penalty "
     "before the norm; that loss has no sparse optimum, so the same penalty means another sparsity "
     "in another implementation. Sparsity says nothing without liveness: a dictionary is also "
-    "sparse when most of it never speaks."
+    "sparse when most of it never speaks. Of each dictionary the one of the first seed is read: "
+    "intervals are over recordings, and what training anew would give is in none of them."
 )
 
 

@@ -75,7 +75,7 @@ class Generation(Analysis):
     title: ClassVar[str] = "Making up its mind"
     question: ClassVar[str] = "Which concepts settle first while a sound is generated?"
     source: ClassVar[str] = "METHODS C-8 (arXiv 2510.23802)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: GenerationParams) -> tuple[Condition, ...]:  # noqa: ARG003
@@ -106,13 +106,10 @@ class Generation(Analysis):
         steps = convergence(course, params.threshold)
         names = np.array([one.name for one in prompts])
         rng = named_rng(context.seed, "generation", "order")
-        order = {
-            place: leads(steps[place], steps["straight"], names, rng)
-            for place in ("states", "estimates")
-        }
+        order = {place: leads(steps[place], steps["straight"], names, rng) for place in PLACES}
         found.missing += [(tap, name, why) for name, why in teaching.lacking.items()]
         found.judgements += [
-            order_judged(tap, teaching, steps, order["states"]),
+            order_judged(tap, teaching, steps, order),
             trusted(tap, course, teaching.reader.familiarity.edge),
         ]
         found.measurements += measured(tap, course, teaching, steps, names, context.seed)

@@ -168,7 +168,8 @@ _HOW_TO_READ = (
     "Each control is judged by itself: of twenty that only chance moved, one would exceed the "
     "edge. Quality is the kernel distance of steered sounds from other recordings at equal level; "
     "its bound is what halves of the untouched round trip reach. A deterministic codec has no "
-    "other seed: other recordings take its place.\n\n"
+    "other seed: other recordings take its place. Ways that go through a dictionary go through "
+    "that of the first seed; what training it anew would give is in no interval.\n\n"
     "On the desk, sounds play at equal loudness: what only gets louder does not sound better."
 )
 

@@ -117,11 +117,21 @@ def bin_edges(
 ) -> Float[np.ndarray, " edge"]:
     """Equal-width bins between the quantiles ``tails`` and ``1 - tails`` (METHODS C-4).
 
+    Widths are equal, not counts: where many values are the same, other bins are empty, and the
+    majority class that every score is read against is large. Where nearly all are the same there is
+    no width left to divide.
+
     Raises:
-        ConfigError: There are no two different values.
+        ConfigError: There are no two different values, or the quantiles are one and the same.
     """
     known = values[np.isfinite(values)]
     if len(known) < 2 or known.min() == known.max():
         raise ConfigError("bins need at least two different values")
     low, high = np.quantile(known, [tails, 1 - tails])
+    if low == high:
+        raise ConfigError(
+            f"{float(np.mean(known == low)):.1%} of the values are {low:.4g}, so that bins between "
+            f"the {100 * tails:g} and {100 * (1 - tails):g} % quantiles have no width: give sounds "
+            "that differ more"
+        )
     return np.linspace(low, high, n_bins + 1)

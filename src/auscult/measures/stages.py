@@ -81,12 +81,17 @@ class Stage:
 
     @property
     def n_separable(self) -> int:
-        """Most partials that can be told apart at once: one of each band, in each channel.
+        """Most partials that can be told apart at once, whatever the weights are.
 
-        Channels part what meets in one band as long as their responses differ, which only weights
-        can tell: this is the bound.
+        One of each band in each channel, as channels part what meets in one band as long as their
+        responses differ; and no more than the sound within the span has: R samples, of which each
+        partial takes two. METHODS B-1 proposes min(rank of the channels' responses, bands). That
+        rank hangs on the weights, and it counts one partial a band, where by B-2 those that share
+        a band may still be told apart by channel. What the proposal is right about is the first
+        layers, whose channels are of lower rank than their number: R samples bound it.
         """
-        return self.n_bands * self.n_channels
+        heard = max(1, int(self.time.span) // 2)
+        return min(self.n_bands * self.n_channels, heard)
 
 
 def stages_of(model: AudioModel) -> tuple[list[Stage], list[tuple[str, str]]]:

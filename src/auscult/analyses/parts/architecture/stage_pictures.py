@@ -111,7 +111,9 @@ def stage_table(stages: Sequence[Stage], sample_rate: int) -> Table:
         rows,
         ("", "", "samples", "ms", "samples", "Hz", "Hz", "Hz", "", "", "", "", ""),
         "The hop is also the alias multiplicity: so many bands of the sound share each frequency "
-        "of the frames. Most separable: bands times channels, if channels answer differently.",
+        "of the frames. Most separable: bands times channels, if channels answer differently, and "
+        "no more than the sound of the span has, two samples a partial; METHODS' min(rank, bands) "
+        "would count one partial a band, though channels part those that share one.",
     )
 
 

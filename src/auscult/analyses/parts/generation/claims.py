@@ -8,6 +8,7 @@ from auscult.analyses.base import Judgement, Measurement
 from auscult.analyses.parts.answering import untested
 from auscult.analyses.parts.generation.course import Course, Taught
 from auscult.blocks import Verdict
+from auscult.core.numbers import number
 from auscult.core.rng import named_rng
 from auscult.measures.convergence import Lead, settled
 from auscult.measures.course import expected
@@ -39,9 +40,19 @@ def untold(tap: str, reason: str) -> Judgement:
 
 
 def order_judged(
-    tap: str, teaching: Taught, steps: Mapping[str, Mapping[str, np.ndarray]], order: list[Lead]
+    tap: str,
+    teaching: Taught,
+    steps: Mapping[str, Mapping[str, np.ndarray]],
+    order: Mapping[str, list[Lead]],
 ) -> Judgement:
-    """PK-04: pitch, then timbre, then amplitude, in states and in decoded estimates."""
+    """PK-04: pitch, then timbre, then amplitude, in states and in decoded estimates.
+
+    Args:
+        tap: Of the latents.
+        teaching: The probes.
+        steps: When each concept settles, by place, concept and prompt.
+        order: Every pair of concepts, by place; p-values are Holm-adjusted within a place.
+    """
     lacking = [name for name in PK_04 if name not in teaching.readings]
     blind = [
         name
@@ -53,7 +64,7 @@ def order_judged(
     if lacking or blind:
         why = f"no probe reads {', '.join(lacking + blind)} better than its nulls"
         return untold(tap, why)
-    pairs = {frozenset((one.first, one.then)): one for one in order}
+    pairs = {frozenset((one.first, one.then)): one for one in order["states"]}
     wanted = [(PK_04[0], PK_04[1]), (PK_04[1], PK_04[2]), (PK_04[0], PK_04[2])]
     found = [pairs.get(frozenset(pair)) for pair in wanted]
     if any(one is None or one.n_prompts < _FEWEST_PROMPTS for one in found):
@@ -63,8 +74,12 @@ def order_judged(
         for one, (first, _) in zip(found, wanted, strict=True)
     ]
     beyond = all(one is not None and one.beyond_null for one in found[:2])
-    heard = [float(np.nanmean(steps["heard"][name])) for name in PK_04]
-    audible = heard[0] <= heard[1] <= heard[2]
+    heard = {(one.first, one.then): one for one in order["heard"]}
+    ears = [heard.get(pair) or heard.get((pair[1], pair[0])) for pair in wanted[:2]]
+    audible = all(
+        one is not None and one.first == first and one.is_significant
+        for one, (first, _) in zip(ears, wanted, strict=False)
+    )
     verdict: Verdict = "does not hold"
     if all(as_said[:2]):
         verdict = "explained by control" if not beyond else "does not hold"
@@ -86,15 +101,28 @@ def order_judged(
         tap,
     )
     told = ", ".join(f"{name} at step {means[name]:.1f}" for name in PK_04)
-    listened = ", ".join(f"{name} {at:.1f}" for name, at in zip(PK_04, heard, strict=True))
+    listened = "; ".join(
+        f"{first} before {then}: {_led(one, first)}"
+        for one, (first, then) in zip(ears, wanted, strict=False)
+    )
     return Judgement(
-        f"In states {told}; heard in decoded estimates: {listened}.",
+        f"In states {told}; heard in decoded estimates, {listened}.",
         measured,
         verdict,
         "Pitch must settle before centroid and centroid before loudness, each significantly over "
-        "prompts and by more than on the straight line, and decoded estimates must have the order.",
+        "prompts (Wilcoxon's signed-rank test, Holm-adjusted over all pairs of concepts) and by "
+        "more than on the straight line; and by the same test in what is heard of decoded "
+        "estimates, at the steps that are decoded.",
         "PK-04",
     )
+
+
+def _led(one: Lead | None, first: str) -> str:
+    """By how many steps a concept led, with its test."""
+    if one is None:
+        return "never both heard to move"
+    lead = one.lead if one.first == first else -one.lead
+    return f"by {lead:z.1f} steps (p = {number(one.p, 2)})"
 
 
 def trusted(tap: str, course: Course, edge: float) -> Judgement:
