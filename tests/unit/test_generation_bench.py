@@ -200,7 +200,7 @@ def test_the_order_must_be_heard_by_the_same_test_and_not_only_on_average(lead, 
 def test_an_order_that_is_heard_the_other_way_round_does_not_hold():
     told = order_of(-5.0)
     assert told.verdict == "does not hold"
-    assert "pitch before centroid: by -5" in told.sentence
+    assert "pitch before centroid: by -" in told.sentence
 
 
 WISHES = {"instrument": ("flute", "oboe"), "pitch_midi": (60, 61, 62), "loudness_db": ()}

@@ -106,7 +106,14 @@ class Generation(Analysis):
         steps = convergence(course, params.threshold)
         names = np.array([one.name for one in prompts])
         rng = named_rng(context.seed, "generation", "order")
-        order = {place: leads(steps[place], steps["straight"], names, rng) for place in PLACES}
+        # The straight line is read and not decoded: what is heard has no null of its own.
+        unheard = {name: np.full_like(one, np.nan) for name, one in steps["straight"].items()}
+        order = {
+            place: leads(
+                steps[place], unheard if place == "heard" else steps["straight"], names, rng
+            )
+            for place in PLACES
+        }
         found.missing += [(tap, name, why) for name, why in teaching.lacking.items()]
         found.judgements += [
             order_judged(tap, teaching, steps, order),

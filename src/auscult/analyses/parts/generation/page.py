@@ -93,7 +93,9 @@ def _order(result: Result) -> Table:
             f"{row['low']:.2f} to {row['high']:.2f}",
             float(f"{row['p']:.2g}"),
             round(row["null"], 2),
-            f"{row['excess low']:.2f} to {row['excess high']:.2f}",
+            f"{row['excess low']:.2f} to {row['excess high']:.2f}"
+            if np.isfinite(row["null"])
+            else "–",
             "beyond the null" if row["beyond"] else "yes" if row["significant"] else "no",
             row["n"],
         )
@@ -114,7 +116,8 @@ def _order(result: Result) -> Table:
         ),
         rows,
         ("", "", "steps", "steps", "", "steps", "steps", "", ""),
-        "Paired over prompts: the same prompt's two concepts, Wilcoxon's signed-rank test.",
+        "Paired over prompts: the same prompt's two concepts, Wilcoxon's signed-rank test. The "
+        "straight line is read by probes and not decoded, so that what is heard has none.",
     )
 
 
