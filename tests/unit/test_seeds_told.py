@@ -63,12 +63,13 @@ def test_a_range_over_seeds_is_never_shown_as_an_interval():
                 "spread": {"least": 0.6, "largest": 0.8, "of": "pairs of seeds"},
             },
             {"name": "error", "value": 0.1, "interval": [0.0, 0.2], "controls": {"chance": 0.5}},
+            {"name": "one recording", "value": 0.1, "interval": [None, None], "controls": {"x": 0}},
         ]
     }  # fmt: skip
     grid = measurements(kept)
     cells = {name: [row[i] for row in grid.rows] for i, name in enumerate(grid.columns)}
-    assert cells["95 % interval"] == ["", "0 to 0.2"]
-    assert cells["least and largest"] == ["0.6 to 0.8, over pairs of seeds", ""]
+    assert cells["95 % interval"] == ["", "0 to 0.2", ""]
+    assert cells["least and largest"] == ["0.6 to 0.8, over pairs of seeds", "", ""]
 
 
 def test_of_one_pair_there_is_no_range():

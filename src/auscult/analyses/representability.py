@@ -148,6 +148,8 @@ _HOW_TO_READ = (
     "alone, whose sum is the whole answer of a linear network; from tones among others drawn at "
     "random, which say what company does to each and what noise it leaves; and from the same "
     "partials under other random weights of the architecture.\n\n"
+    "The learner is one of randomised trees, beside a linear one; METHODS B-5 names boosted trees, "
+    "which foretold no better where both were tried. "
     "The prediction is learned from small encoders of random strides, widths, dilated residual "
     "units, activations and weights, and judged on others of them, with other signals; then on the "
     "stages of this model, which is unlike them all. Its nulls are the same learner on permuted "

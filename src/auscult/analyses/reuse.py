@@ -92,7 +92,6 @@ class ReuseOfDirections(Analysis):
         """Look at every recorded tap in turn."""
         names = named_by_kind(context, params)
         found = Gathered()
-        parts: dict[str, list[str]] = {}
         for tap in in_turn(context, context.taps):
             for kind in KINDS:
                 try:
@@ -106,17 +105,14 @@ class ReuseOfDirections(Analysis):
             except NOTHING_TO_MEASURE as error:
                 told = f"{tap}: {_CLUSTERS} cannot be told."
                 found.add(untested(told, str(error), "", _CLUSTERS, tap, [_GAUSSIAN]))
-            judged = zip((*KINDS, "clusters"), found.judgements[-3:], strict=True)
-            known = [part for part, one in judged if one.verdict != "cannot be tested here"]
-            parts |= {tap: known} if known else {}
-        return found.result({"taps": list(context.taps), "parts": parts})
+        return found.result({"taps": list(context.taps)})
 
     def view(self, result: Result) -> list[Block]:
         """Findings, then usage by recording and distances between recordings."""
         pictures: list[Block] = []
         for tap in result.facts["taps"]:
-            for kind in result.facts["parts"].get(tap, ()):
-                if kind in KINDS:
+            for kind in KINDS:
+                if f"{tap}/{kind}/usage" in result.arrays:
                     pictures += _usage_pictures(result, tap, kind)
         return page(result, _READING, pictures)
 

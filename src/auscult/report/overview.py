@@ -133,7 +133,8 @@ def measurements(result: Mapping[str, Any]) -> Grid | None:
 def _measurement(one: Mapping[str, Any], controls: Sequence[str]) -> tuple[str, ...]:
     unit = str(one.get("unit") or "")
     interval = one.get("interval")
-    span = " to ".join(_number(edge) for edge in interval) if isinstance(interval, list) else ""
+    edges = interval if isinstance(interval, list) and None not in interval else []
+    span = " to ".join(map(_number, edges))
     own, spread = _section(one, "controls"), _section(one, "spread")
     ends = " to ".join(_number(spread.get(end)) for end in ("least", "largest"))
     return (
