@@ -31,9 +31,17 @@ def test_below_chance_the_level_is_told_and_no_quotient():
     assert "below the 0.92 that chance gives" in judged.sentence
 
 
-@pytest.mark.parametrize("level", [0.96, 0.98])
-def test_little_room_is_no_room_to_correct_in(level):
-    assert "leaves no room" in told(0.3, level).sentence
+@pytest.mark.parametrize(
+    ("level", "words", "verdict"),
+    [
+        (0.96, "below the 0.96 that chance gives", "does not hold"),
+        (0.98, "which leaves no room", "cannot be tested here"),
+    ],
+)
+def test_no_room_is_said_exactly_where_nothing_can_be_tested(level, words, verdict):
+    judged = told(0.3, level)
+    assert words in judged.sentence
+    assert judged.verdict == verdict
 
 
 def test_where_there_is_room_the_corrected_number_is_told():

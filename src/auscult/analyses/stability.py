@@ -296,7 +296,7 @@ def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -
         verdict = "holds" if one.value > level + params.margin else "explained by control"
     least = "it reaches 0.65 and" if params.reading == "published" else "it"
     beside = f"{chance_corrected(one.value, level):.2f} after correction for chance"
-    if level > 1 - max(params.margin, _LITTLE_ROOM):
+    if level > 1 - params.margin:
         beside = f"and chance alone gives {level:.2f}, which leaves no room to agree better"
     elif one.value < level:
         # How far below, in units of the room above, is a number of any size that means nothing.
