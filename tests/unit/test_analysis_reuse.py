@@ -7,7 +7,7 @@ from auscult.analyses import next_state
 from auscult.analyses.base import ANALYSES, BASE, NOISE, RANDOM, Measurement
 from auscult.analyses.next_state import _skill_judgement
 from auscult.analyses.parts.answering import Gathered
-from auscult.analyses.reuse import ReuseParams, _reuse_judgement
+from auscult.analyses.reuse import ReuseParams, _beyond, _reuse_judgement
 from auscult.measures.reuse import Reuse, resampled_mean
 from auscult.measures.statistics import ends_of
 from tests.planted_dynamics import Planted
@@ -78,6 +78,14 @@ def test_what_hangs_on_which_recordings_are_there_does_not_pass(distance, random
 
 def test_two_recordings_are_one_pair_and_leave_nothing_to_draw():
     assert judged(0.3, 0.6, n=2) == "cannot be tested here"
+
+
+def test_controls_of_two_recordings_count_as_a_number_without_an_interval():
+    own = usage(0.3, spread=0.15).resampled(np.random.default_rng(1)).place
+    few = usage(0.6, 2).resampled(np.random.default_rng(1)).place
+    assert len(few) == 0
+    np.testing.assert_allclose(_beyond(own, few, 0.4), own - 0.4)
+    np.testing.assert_allclose(_beyond(own, own[::-1], 0.4), own - own[::-1])
 
 
 def test_a_recording_drawn_twice_is_no_pair_with_itself():

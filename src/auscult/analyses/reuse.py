@@ -203,13 +203,14 @@ def _reuse(
     intervals = {
         "place": ends_of(again.place),
         "beyond floor": ends_of(again.beyond_floor),
-        "beyond random": ends_of(_difference(again.place, drawn_anew[RANDOM].place)),
+        "beyond random": ends_of(_beyond(again.place, drawn_anew[RANDOM].place, random.place)),
     }
     found.add(_reuse_judgement(params, kind, one, own, random, intervals), *more)
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a - b if len(a) == len(b) else np.empty(0)
+def _beyond(own: np.ndarray, drawn: np.ndarray, random: float) -> np.ndarray:
+    """Draws of a difference; from the number itself where controls are of too few recordings."""
+    return own - (drawn if len(drawn) == len(own) else random)
 
 
 def _reuse_judgement(
@@ -252,6 +253,8 @@ def _reuse_judgement(
 
 
 def _ends(interval: tuple[float, float]) -> str:
+    if not np.isfinite(interval).all():
+        return "no interval"
     return f"{interval[0]:.2f} to {interval[1]:.2f}"
 
 
