@@ -1,6 +1,6 @@
 """How the course of a generation is judged, and its numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +20,13 @@ PLACES = {"states": "states", "estimates": "clean estimates", "heard": "sound of
 PK_04 = ("pitch", "centroid", "loudness")
 """The published order (arXiv 2510.23802): pitch, timbre, amplitude."""
 
+_WANTED = ((PK_04[0], PK_04[1]), (PK_04[1], PK_04[2]), (PK_04[0], PK_04[2]))
+_ORDER_RULE = (
+    "Pitch must settle before centroid and centroid before loudness, each significantly over "
+    "prompts (Wilcoxon's signed-rank test, Holm-adjusted over all pairs of concepts) and by more "
+    "than on the straight line; and by the same test in what is heard of decoded estimates, at the "
+    "steps that are decoded."
+)
 _PUBLISHED = "pitch by step 21, timbre by 25 of 32, amplitude not by the end (arXiv 2510.23802)"
 _FEWEST_PROMPTS = 8
 _READ_BY = "balanced accuracy"
@@ -53,43 +60,23 @@ def order_judged(
         steps: When each concept settles, by place, concept and prompt.
         order: Every pair of concepts, by place; p-values are Holm-adjusted within a place.
     """
-    lacking = [name for name in PK_04 if name not in teaching.readings]
-    blind = [
-        name
-        for name in PK_04
-        if name not in lacking
-        and not teaching.readings[name].scores.intervals[_READ_BY][0]
-        > max(teaching.readings[name].controls[k][_READ_BY] for k in (MAJORITY, SHUFFLED))
-    ]
-    if lacking or blind:
-        why = f"no probe reads {', '.join(lacking + blind)} better than its nulls"
-        return untold(tap, why)
-    pairs = {frozenset((one.first, one.then)): one for one in order["states"]}
-    wanted = [(PK_04[0], PK_04[1]), (PK_04[1], PK_04[2]), (PK_04[0], PK_04[2])]
-    found = [pairs.get(frozenset(pair)) for pair in wanted]
-    if any(one is None or one.n_prompts < _FEWEST_PROMPTS for one in found):
-        return untold(tap, f"fewer than {_FEWEST_PROMPTS} prompts moved in both concepts of a pair")
-    as_said = [
-        one is not None and one.first == first and one.is_significant
-        for one, (first, _) in zip(found, wanted, strict=True)
-    ]
-    beyond = all(one is not None and one.beyond_null for one in found[:2])
-    heard = {(one.first, one.then): one for one in order["heard"]}
-    ears = [heard.get(pair) or heard.get((pair[1], pair[0])) for pair in wanted[:2]]
-    audible = all(
-        one is not None and one.first == first and one.is_significant
-        for one, (first, _) in zip(ears, wanted, strict=False)
+    unread = _unread(teaching)
+    if unread:
+        return untold(tap, f"no probe reads {', '.join(unread)} better than its nulls")
+    (first, second, whole), (ears_first, ears_second, _) = (
+        [_lead(order[place], *pair) for pair in _WANTED] for place in ("states", "heard")
     )
-    verdict: Verdict = "does not hold"
-    if all(as_said[:2]):
-        verdict = "explained by control" if not beyond else "does not hold"
-        if beyond and audible:
-            verdict = "holds"
-    means = {name: float(np.nanmean(steps["states"][name])) for name in PK_04}
-    whole = found[2]
-    sign = 1.0 if whole is not None and whole.first == PK_04[0] else -1.0
+    if any(one is None or one.n_prompts < _FEWEST_PROMPTS for one in (first, second, whole)):
+        return untold(tap, f"fewer than {_FEWEST_PROMPTS} prompts moved in both concepts of a pair")
     if whole is None:
         return untold(tap, "pitch and loudness never moved together")
+    beyond = all(one is not None and one.beyond_null for one in (first, second))
+    verdict: Verdict = "does not hold"
+    if _led_by(first, PK_04[0]) and _led_by(second, PK_04[1]):
+        verdict = "does not hold" if beyond else "explained by control"
+        if beyond and _led_by(ears_first, PK_04[0]) and _led_by(ears_second, PK_04[1]):
+            verdict = "holds"
+    sign = 1.0 if whole.first == PK_04[0] else -1.0
     ends = sorted((sign * whole.interval[0], sign * whole.interval[1]))
     measured = Measurement(
         "steps from when pitch settles to when loudness does, in states",
@@ -100,24 +87,38 @@ def order_judged(
         _PUBLISHED,
         tap,
     )
-    told = ", ".join(f"{name} at step {means[name]:.1f}" for name in PK_04)
-    listened = "; ".join(
-        f"{first} before {then}: {_led(one, first)}"
-        for one, (first, then) in zip(ears, wanted, strict=False)
+    told = ", ".join(f"{k} at step {float(np.nanmean(steps['states'][k])):.1f}" for k in PK_04)
+    heard = "; ".join(
+        f"{pair[0]} before {pair[1]}: {_by(one, pair[0])}"
+        for one, pair in ((ears_first, _WANTED[0]), (ears_second, _WANTED[1]))
     )
-    return Judgement(
-        f"In states {told}; heard in decoded estimates, {listened}.",
-        measured,
-        verdict,
-        "Pitch must settle before centroid and centroid before loudness, each significantly over "
-        "prompts (Wilcoxon's signed-rank test, Holm-adjusted over all pairs of concepts) and by "
-        "more than on the straight line; and by the same test in what is heard of decoded "
-        "estimates, at the steps that are decoded.",
-        "PK-04",
-    )
+    sentence = f"In states {told}; heard in decoded estimates, {heard}."
+    return Judgement(sentence, measured, verdict, _ORDER_RULE, "PK-04")
 
 
-def _led(one: Lead | None, first: str) -> str:
+def _unread(teaching: Taught) -> list[str]:
+    """Concepts of the claim that no probe reads, or none better than its nulls."""
+    lacking = [name for name in PK_04 if name not in teaching.readings]
+    blind = [
+        name
+        for name in PK_04
+        if name not in lacking
+        and not teaching.readings[name].scores.intervals[_READ_BY][0]
+        > max(teaching.readings[name].controls[k][_READ_BY] for k in (MAJORITY, SHUFFLED))
+    ]
+    return lacking + blind
+
+
+def _lead(order: Sequence[Lead], first: str, then: str) -> Lead | None:
+    """A pair of concepts, whichever of them leads."""
+    return next((one for one in order if {one.first, one.then} == {first, then}), None)
+
+
+def _led_by(one: Lead | None, first: str) -> bool:
+    return one is not None and one.first == first and one.is_significant
+
+
+def _by(one: Lead | None, first: str) -> str:
     """By how many steps a concept led, with its test."""
     if one is None:
         return "never both heard to move"
