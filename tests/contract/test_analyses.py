@@ -78,6 +78,7 @@ SMALL = {
     },
     "dictionary-loss": {"n_clips": 2, "n_resamples": 100},
     "dictionary-probing": {"ks": [1], "most_frames": 100, "n_resamples": 100},
+    "class-usage": {"n_deals": 200, "n_resamples": 100, "most_vectors": 400, "n_clips": 12},
     "dictionary-recovery": {"n_recipes": 1, "steps": 5, "n_vectors": 1000},
 }
 NAMES = [name for name in ANALYSES.names() if not name.startswith("example")]

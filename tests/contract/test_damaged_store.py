@@ -13,6 +13,7 @@ HEAR_ALONE = {
     "atlas",
     "class-neurons",
     "code-levels",
+    "code-sequences",
     "code-stability",
     "codes",
     "collapse",

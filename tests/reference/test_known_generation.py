@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from auscult.analyses.base import Result
+from auscult.blocks import ClipGrid
 from auscult.testing.planted_generation import N_STEPS, RATE, note_sounds
 from auscult.testing.studies import answer
 
@@ -98,7 +100,30 @@ def test_probes_of_estimates_agree_with_ears_beyond_shuffled_prompts(planted):
 
 
 def test_every_step_of_the_first_prompts_can_be_heard(planted):
-    assert len(planted.sounds) == 2 * (N_STEPS + 1)
+    assert len(planted.sounds) == 2 * 2 * (N_STEPS + 1)
+
+
+def test_states_are_decoded_as_they_are_beside_what_they_would_jump_to(planted):
+    waves = {one.label: one.waveform for one in planted.sounds}
+    states = {k.replace("the state at ", ""): k for k in waves if "the state at" in k}
+    assert len(states) == 2 * (N_STEPS + 1)
+    for estimate, state in states.items():
+        # A step of this generator begins at its clean estimate, but for the steps that are jumps.
+        jump = any(estimate.endswith(f"step {step - 1}") for step in PLANTED.values())
+        assert np.allclose(waves[estimate], waves[state]) or jump
+    first = next(iter(waves.values()))
+    assert all(one.shape == first.shape for one in waves.values())
+    firsts = {
+        estimate.partition(":")[0]: (waves[state], waves[estimate.partition(":")[0] + ": result"])
+        for estimate, state in states.items()
+        if estimate.endswith("step 0")
+    }
+    assert len(firsts) == 2
+    assert not any(np.allclose(noise, result, atol=1e-2) for noise, result in firsts.values())
+    grids = [one for one in planted.blocks if isinstance(one, ClipGrid)]
+    told = [one for one in grids if one.title.endswith("the states themselves")]
+    played = {clip.clip_id for one in told for clip in one.clips}
+    assert played == {one.clip_id for one in planted.sounds if "the state at" in one.label}
 
 
 def steered(folder: Path, place: str, strength: float) -> Result:

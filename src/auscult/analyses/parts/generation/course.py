@@ -169,6 +169,7 @@ class Course:
         strange: Distance from the probes' training, of states and of estimates, as a ratio to
             that of held-out latents.
         sounds: Decoded estimates of the first prompts: ``[heard time]`` each.
+        raw: Their decoded states at the same steps, as noisy as they are.
         tracks: What estimators heard of them over time: ``[heard concept frame]`` each.
     """
 
@@ -182,6 +183,7 @@ class Course:
     listened: tuple[int, ...]
     strange: dict[str, Float[np.ndarray, "prompt step"]]
     sounds: list[Float[np.ndarray, "heard time"]] = field(default_factory=list)
+    raw: list[Float[np.ndarray, "heard time"]] = field(default_factory=list)
     tracks: list[Float[np.ndarray, "heard concept frame"]] = field(default_factory=list)
 
 
@@ -260,8 +262,8 @@ class _Follower:
         for place in places:
             self.logs[place].put(self.rows, seen.step, told)
             self.course.strange[place][self.rows, seen.step] = far
-            wanted = self.course.listened if place == ESTIMATE else (0, self.n_steps)
-            if seen.step in wanted:
+            # Of states the null needs the ends; the first prompts' can be heard like estimates.
+            if seen.step in (*self.course.listened, 0, self.n_steps):
                 self.kept[place, seen.step] = seen.values
 
     def end(self, n_kept: int) -> None:
@@ -271,6 +273,10 @@ class _Follower:
         line = self.reader.straight(first, last, course.progress)
         course.straight.put(self.rows, slice(None), line)
         heard = [self.kept[ESTIMATE, step] for step in course.listened]
+        n_raw = max(0, min(n_kept - start, len(heard[0])))
+        if n_raw:
+            states = [self.kept[STATE, step][:n_raw] for step in course.listened]
+            course.raw += list(self.ear.decode(torch.stack(states, 1)))
         for place, versions in enumerate(self.ear.decode(torch.stack(heard, 1)), start):
             tracks = [self._listen(place, step, wave) for step, wave in enumerate(versions)]
             if place < n_kept:

@@ -168,7 +168,10 @@ def _measures(result: Result, concepts: Sequence[str]) -> SmallMultiples:
 def sounding(
     course: Course, teaching: Taught, sample_rate: int
 ) -> tuple[list[MadeSound], list[Block]]:
-    """Decoded estimates of the first prompts: a scrubber over steps, and a film of the first."""
+    """Decoded estimates of the first prompts: a scrubber over steps, and films of the first.
+
+    A film of the estimates, and one of the states that they were made from (METHODS C-8).
+    """
     if not course.sounds:
         return [], []
     names = [one.name for one in course.prompts[: len(course.sounds)]]
@@ -205,15 +208,28 @@ def sounding(
         "The clean estimate at each step, decoded; the last is the result. Dashed: the result. All "
         "are played at equal loudness.",
     )
-    films = [
-        ClipGrid(
-            f"{name}, step by step",
-            tuple(clips[place * len(steps) : (place + 1) * len(steps)]),
-            "One spectrogram a step: the decoded clean estimate.",
-        )
-        for place, name in enumerate(names[:2])
-    ]
+    films: list[Block] = []
+    for place, name in enumerate(names[:2]):
+        estimates = tuple(clips[place * len(steps) : (place + 1) * len(steps)])
+        note = "One spectrogram a step: the decoded clean estimate."
+        films.append(ClipGrid(f"{name}, step by step", estimates, note))
+        states = [
+            MadeSound(np.asarray(wave), sample_rate, f"{name}: the state at {step}")
+            for step, wave in zip(steps, course.raw[place], strict=True)
+        ]
+        sounds += states
+        films.append(_states(name, [one.clip() for one in states]))
     return sounds, [desk, *films]
+
+
+def _states(name: str, clips: Sequence[Clip]) -> ClipGrid:
+    return ClipGrid(
+        f"{name}, the states themselves",
+        tuple(clips),
+        "What there is at each step, decoded as it is: noise first, the result last. Latents that "
+        "are half noise are none that the decoder was trained on; what it makes of them is what "
+        "it makes of noise, and the clean estimates above are the fairer reading.",
+    )
 
 
 def _named(step: int, course: Course) -> str:
