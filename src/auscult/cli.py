@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from auscult.cli_hub import bundle, pull, push
+from auscult.cli_hub import bundle, dictionaries, pull, push
 from auscult.cli_registries import KINDS, registry_of
 from auscult.cli_terminal import Bars, print_registry, print_table, visible
 from auscult.core.errors import AuscultError, UserError
@@ -270,6 +270,9 @@ def steer(
     moved = steer_file(vector, sound, out, strength, span, requantise, model)
     print_table(HEADINGS, [one.cells() for one in moved])
     typer.echo(out)
+
+
+app.command()(dictionaries)
 
 
 @app.command()

@@ -110,6 +110,17 @@ def test_intervals_that_overlap_enough_are_not_clear(tmp_path):
     assert not compare(folders).rows[0].differences[0].clear
 
 
+def test_the_rounding_of_a_sum_is_no_difference(tmp_path):
+    most = 2.0 + 8 * 2.0**-51
+    folders = [
+        written(tmp_path / name, [measurement(value=value, interval=(value, value))])
+        for name, value in (("a", 2.0), ("b", most))
+    ]
+    (difference,) = compare(folders).rows[0].differences
+    assert most > 2.0
+    assert (difference.value, difference.interval, difference.clear) == (0.0, (0.0, 0.0), False)
+
+
 def test_without_an_interval_there_is_a_difference_but_no_certainty(tmp_path):
     folders = [
         written(tmp_path / name, [measurement(value=value, interval=None)])

@@ -228,7 +228,8 @@ def own_task(model: AudioModel, scores: Scores | None = None) -> OwnTask:
         return ClassTask(model, scores or _judged(model))
     raise ConfigError(
         f"{model.name} is neither a codec nor has it labels, so there is no task of its own to "
-        "hold a dictionary against"
+        "hold a dictionary against (a codec of your own is one where the spec's [model] names its "
+        "encode and decode)"
     )
 
 

@@ -14,6 +14,8 @@ from auscult.report.text import one_line
 
 _MOST_SHOWN = 120
 _UNTOLD = "–"
+_ROUNDING = 1e-12
+"""Share of a number below which a difference is float64's own, for sums of a few thousand terms."""
 
 
 @dataclass(frozen=True)
@@ -265,12 +267,18 @@ def _cell(told: Mapping[str, Any]) -> Cell:
 def _difference(first: Cell | None, other: Cell | None) -> Difference | None:
     if first is None or other is None or first.value is None or other.value is None:
         return None
-    by = other.value - first.value
+    scale = max(abs(first.value), abs(other.value))
+    by = _rounded(other.value - first.value, scale)
     if first.interval is None or other.interval is None:
         return Difference(by, None)
     down = math.hypot(other.value - other.interval[0], first.interval[1] - first.value)
     up = math.hypot(other.interval[1] - other.value, first.value - first.interval[0])
-    return Difference(by, (by - down, by + up))
+    return Difference(by, (_rounded(by - down, scale), _rounded(by + up, scale)))
+
+
+def _rounded(difference: float, scale: float) -> float:
+    """A difference that is only the rounding of numbers of this size is none."""
+    return 0.0 if abs(difference) <= _ROUNDING * scale else difference
 
 
 def _settings(runs: Sequence[RunFolder]) -> Iterator[Setting]:

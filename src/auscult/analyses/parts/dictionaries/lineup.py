@@ -251,12 +251,12 @@ def warning(missing: Sequence[str]) -> list[Text]:
     """What a page says where the spec lacks sanity baselines."""
     if not missing:
         return []
-    told = ", ".join(missing)
+    told = " and no ".join(missing)
     said = Text(
-        f"The spec fits no {told} of every width, so nothing on this page tells learned directions "
-        "from random ones that were sparsely used. Add entries with the same type, n_features and "
-        'k and frozen = "decoder", "soft-decoder" and "encoder", or start from '
-        "`auscult init dictionaries`, which has them.",
+        f"The spec fits no {told} at every width of a learned dictionary: what these reach without "
+        "learned directions is not on this page. Add entries with the same type, n_features and k "
+        'and frozen = "decoder", "soft-decoder" and "encoder", or start from what '
+        "auscult init dictionaries writes, which has them.",
         "Sanity baselines are lacking",
         "warning",
     )

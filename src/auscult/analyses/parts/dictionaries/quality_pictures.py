@@ -181,8 +181,8 @@ def _training(
                 tuple(lines),
                 Axis("step"),
                 axis,
-                "First seed; losses are in scaled units and differ between types in what they add "
-                "up."
+                "First seed; losses differ between types in what they add up, and are in scaled "
+                "units but for dictionaries with scale = false."
                 if name == "loss"
                 else "First seed, of the batch at that step.",
             )
