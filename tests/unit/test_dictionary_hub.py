@@ -128,6 +128,26 @@ def test_the_card_tells_figures_of_its_tap_beside_their_controls(saved, tmp_path
         assert part in said
 
 
+def test_of_several_dictionaries_only_its_own_figures_are_told(saved, tmp_path):
+    run, own = run_folder(tmp_path, {"random weights": 0.9}), Dictionary.load(saved).params
+    sections = [{"type": "topk", **own.model_dump(mode="json"), "k": k} for k in (2, 3)]
+    entries = [{"name": f"k={one['k']}", "of": "responses", "section": one} for one in sections]
+    write_json(run / "manifest.json", {"spec": {"dictionaries": entries}})
+    figure = {"value": 1.0, "unit": "", "controls": {"noise": 0.1}, "tap": "conv.0"}
+    names = ("k=2: error", "k=3: error", "mean over both")
+    told = [{**figure, "name": name} for name in names]
+    told.append({**figure, "name": "k=2: not measured", "value": None})
+    write_json(run / "results" / "quality" / "result.json", {"measurements": told})
+    assert [one["name"] for one in hub.figures_of(run, Dictionary.load(saved))] == ["error"]
+
+
+def test_a_dictionary_of_random_weights_has_no_figures_of_trained_ones(saved, tmp_path):
+    run = run_folder(tmp_path, {"random weights": 0.9})
+    write_json(run / "manifest.json", {"weights": {"trained": "xyz", "random": "abc"}})
+    with pytest.raises(StoreError, match="fitted to random weights: leave the run out"):
+        hub.bundle(saved, tmp_path / "out", run)
+
+
 def test_a_figure_without_a_control_is_refused(saved, tmp_path):
     with pytest.raises(CheckpointError, match="'error' has no control"):
         hub.bundle(saved, tmp_path / "out", run_folder(tmp_path, {}))

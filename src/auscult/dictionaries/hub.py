@@ -55,7 +55,7 @@ def bundle(folder: Path, out: Path, run: Path | None = None) -> None:
         raise StoreError(f"{out} holds something already: choose another folder")
     dictionary = Dictionary.load(folder)
     dictionary.save(out)
-    figures = [] if run is None else figures_of(run, dictionary.provenance.tap)
+    figures = [] if run is None else figures_of(run, dictionary)
     write_bytes(out / CARD, card(dictionary, figures).encode())
 
 
@@ -140,16 +140,46 @@ def pull(
     return Dictionary.load(out)
 
 
-def figures_of(run: Path, tap: str) -> list[Mapping[str, Any]]:
-    """What a finished run measured at a tap, each figure with its controls.
+def figures_of(run: Path, dictionary: Dictionary) -> list[Mapping[str, Any]]:
+    """What a finished run measured of a dictionary, each figure with its controls.
+
+    An entry of the run's spec with the same settings is taken for the dictionary's; where there is
+    none, figures are all of those at its tap. What could not be measured is left out.
 
     Raises:
-        StoreError: There is no finished run, or it is damaged.
+        StoreError: There is no finished run, it is damaged, or the dictionary is of its random
+            weights, of which it tells nothing but as a control.
     """
     if not (run / "manifest.json").is_file():
         raise StoreError(f"{run} holds no finished run (no manifest.json)")
+    manifest, said = read_json(run / "manifest.json"), dictionary.provenance
+    weights = manifest.get("weights", {})
+    if said.weights and said.weights == weights.get("random") != weights.get("trained"):
+        raise StoreError(
+            f"{run} tells figures of dictionaries of its trained weights, and this one was fitted "
+            "to random weights: leave the run out"
+        )
     results = [read_json(path) for path in sorted(run.glob("results/*/result.json"))]
-    return [one for told in results for one in told["measurements"] if one["tap"] == tap]
+    figures = [
+        one
+        for told in results
+        for one in told["measurements"]
+        if one["tap"] == said.tap and one["value"] is not None
+    ]
+    own = {"type": dictionary.registered_name, **dictionary.params.model_dump(mode="json")}
+    entries = [
+        entry["name"]
+        for entry in manifest.get("spec", {}).get("dictionaries", [])
+        if (entry["section"], entry["of"]) == (own, said.of)
+    ]
+    if not entries:
+        return figures
+    before = f"{entries[0]}: "
+    return [
+        {**one, "name": one["name"].removeprefix(before)}
+        for one in figures
+        if one["name"].startswith(before)
+    ]
 
 
 def card(dictionary: Dictionary, figures: list[Mapping[str, Any]]) -> str:
