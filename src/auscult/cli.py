@@ -229,6 +229,7 @@ def compare(
     if differing is not None:
         print_table(differing.columns, differing.rows, most_width=160)
     print_table(columns(found), rows_as_text(found, clear), most_width=200)
+    typer.echo("* the interval of the difference leaves out 0")
     for trouble in found.troubles:
         typer.echo(f"damaged: {visible(trouble)}", err=True)
     typer.echo(f"Page: {page.resolve()}")

@@ -297,6 +297,7 @@ def test_the_command_prints_differences_and_writes_the_page(two, tmp_path, capsy
     code, out, _ = said(capsys, "compare", *map(str, two), "--out", str(tmp_path / "page"))
     assert code == 0
     assert "+0.6" in out
+    assert "* the interval of the difference leaves out 0" in out
     assert "model.type" in out
     assert (tmp_path / "page" / "index.html").is_file()
 

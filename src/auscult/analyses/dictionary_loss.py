@@ -249,8 +249,9 @@ def _judged(found: TapLosses, role: str) -> Judgement:
         verdict = "holds" if gain[0] > 0 else verdict
     shown = "" if gain is None else f" (difference {gain[0]:.3g} to {gain[1]:.3g})"
     controls = {AT_L0.format(role): other, MEAN: 0.0}
+    recover = "dictionary recovers" if len(pairs) == 1 else "dictionaries recover"
     return Judgement(
-        f"{found.tap}: {len(pairs)} learned dictionaries recover {value:.0%} of the "
+        f"{found.tap}: {len(pairs)} learned {recover} {value:.0%} of the "
         f"{found.part} that mean ablation destroys, {opponent(role)} "
         f"{other:.0%}{shown}.",
         Measurement(_name(found.part), value, "", controls, interval_of(drawn), tap=found.tap),
