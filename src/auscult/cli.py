@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from auscult.cli_hub import bundle, dictionaries, pull, push
+from auscult.cli_hub import bundle, pull, push
 from auscult.cli_registries import KINDS, registry_of
 from auscult.cli_terminal import Bars, print_registry, print_table, visible
 from auscult.core.errors import AuscultError, UserError
@@ -273,7 +273,18 @@ def steer(
     typer.echo(out)
 
 
-app.command()(dictionaries)
+@app.command()
+def dictionaries(
+    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    named: Annotated[
+        str, typer.Argument(help="Only those whose name, or what they learned from, holds this.")
+    ] = "",
+) -> None:
+    """Show which dictionaries a run fitted, and where they lie."""
+    from auscult.experiment.fitted import fitted_in
+
+    for one in fitted_in(run, named):
+        typer.echo(visible(str(one)))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The words of the command line that find dictionaries and send them around; they hold no logic."""
+"""The words of the command line that send dictionaries around; they hold no logic."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,20 +10,6 @@ Figures = Annotated[
 ]
 Inside = Annotated[str, typer.Option(help="A folder within the repository.")]
 Repo = Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Where on the hub.")]
-
-
-def dictionaries(
-    run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
-    named: Annotated[
-        str, typer.Argument(help="Only those whose name, or what they learned from, holds this.")
-    ] = "",
-) -> None:
-    """Show which dictionaries a run fitted, and where they lie."""
-    from auscult.cli_terminal import visible
-    from auscult.experiment.fitted import fitted_in
-
-    for one in fitted_in(run, named):
-        typer.echo(visible(str(one)))
 
 
 def push(
