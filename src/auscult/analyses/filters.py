@@ -230,7 +230,7 @@ def _judgements(
     close = verdict_of(gabor.value, [gabor.controls[DRAWN]], "less", 0.02)
     return (
         Judgement(
-            f"A filter of {kernel} samples at {rate} Hz cannot tell apart what lies closer than "
+            f"A filter of {kernel} samples at {rate:,} Hz cannot tell apart what lies closer than "
             f"about {bound.text()}.",
             bound,
             _bound_verdict(bound),
