@@ -77,6 +77,7 @@ class Atlas(Analysis):
     """
 
     Params: ClassVar[type[Config]] = AtlasParams
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Time and alias atlas"
     question: ClassVar[str] = (
         "Which samples does each stage hear, which frequencies can it tell apart, and which fold "

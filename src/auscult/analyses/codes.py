@@ -79,7 +79,7 @@ class Codes(Analysis):
     title: ClassVar[str] = "Codes"
     question: ClassVar[str] = "What do a quantiser's codes tell of the sound?"
     source: ClassVar[str] = "METHODS B-9 (Cosme-Clifford, Post 0, the discretised latent space)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: CodesParams) -> tuple[Condition, ...]:  # noqa: ARG003

@@ -92,7 +92,7 @@ class DictionaryProbing(Analysis):
     title: ClassVar[str] = "What few features tell"
     question: ClassVar[str] = "Can labels be read from a few features, and better than elsewhere?"
     source: ClassVar[str] = "METHODS §8.2 (SAEBench; Korznikov et al. 2026; Mariotte et al. 2026)"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @classmethod
     def controls(cls, params: DictionaryProbingParams) -> tuple[Condition, ...]:

@@ -67,6 +67,7 @@ class DictionaryQuality(Analysis):
     """
 
     Params: ClassVar[type[Config]] = DictionaryQualityParams
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Quality of the dictionaries"
     question: ClassVar[str] = "How well do dictionaries describe a tap, and what of it is learned?"
     source: ClassVar[str] = "METHODS §8.2 (SAEBench; Korznikov et al. 2026; AudioSAE)"

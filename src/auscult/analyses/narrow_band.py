@@ -94,7 +94,7 @@ class NarrowBand(Analysis):
         "sounds?"
     )
     source: ClassVar[str] = "METHODS A-8 (Cosme-Clifford, Post 1, Fig. 3)"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     @classmethod
     def controls(cls, params: NarrowBandParams) -> tuple[Condition, ...]:  # noqa: ARG003

@@ -91,7 +91,7 @@ class Representability(Analysis):
         "Do signal and architecture alone foretell which partials stay decodable?"
     )
     source: ClassVar[str] = "METHODS B-5 (Cosme-Clifford, Post 0)"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     @classmethod
     def controls(cls, params: RepresentabilityParams) -> tuple[Condition, ...]:  # noqa: ARG003

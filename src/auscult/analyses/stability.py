@@ -123,6 +123,7 @@ class Stability(Analysis):
     """
 
     Params: ClassVar[type[Config]] = StabilityParams
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "Agreement between seeds"
     question: ClassVar[str] = "Do several seeds find the same directions, and more than by chance?"
     source: ClassVar[str] = "METHODS A-10 (Cosme-Clifford, Post 1, §1.5)"
