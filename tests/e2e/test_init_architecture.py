@@ -114,7 +114,7 @@ def test_the_command_writes_a_spec_that_is_read(tmp_path, monkeypatch):
     assert asked == [
         "atlas", "collapse", "selectivity", "tiling", "representations", "representability",
         "compositionality", "note-interventions", "codes", "code-stability", "code-levels",
-        "gabor-latents",
+        "code-sequences", "gabor-latents",
     ]  # fmt: skip
 
 
