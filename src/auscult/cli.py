@@ -274,7 +274,7 @@ def steer(
 
 
 @app.command()
-def dictionaries(
+def fitted(
     run: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
     named: Annotated[
         str, typer.Argument(help="Only those whose name, or what they learned from, holds this.")

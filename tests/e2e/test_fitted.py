@@ -24,7 +24,7 @@ def test_every_dictionary_of_a_run_is_found_and_can_be_read(finished: Path):
 
 
 def test_the_command_says_each_folder_on_a_line_of_its_own(finished: Path, capsys):
-    main(["dictionaries", str(finished), "trained weights, real"], stop=[].append)
+    main(["fitted", str(finished), "trained weights, real"], stop=[].append)
     lines = capsys.readouterr().out.splitlines()
     told = [Path(line.strip()) for line in lines if line.startswith("    ")]
     assert told == [one.folder for one in fitted_in(finished, "trained weights, real")]

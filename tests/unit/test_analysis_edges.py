@@ -95,7 +95,7 @@ def read_codes(n_codes, n_recordings=2, n=400):
         reads[name] = SimpleNamespace(
             n_levels=1, codes=held, spectra=spectra, recordings=recordings, centres_hz=np.arange(12.0),
             of_notes=np.arange(8).reshape(4, 1, 2), notes=SimpleNamespace(waves=np.zeros((4, 9))),
-            note_labels=lambda: {"pitch class": np.repeat([0, 1, 0, 1], 2)},
+            unread={}, note_labels=lambda: {"pitch class": np.repeat([0, 1, 0, 1], 2)},
             labels=dict.fromkeys(codes._CONCEPTS, own[0] % 2),
         )  # fmt: skip
     return reads
