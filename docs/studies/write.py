@@ -29,10 +29,8 @@ for study in lyra crepe; do auscult run $study.toml --out runs/$study; done
 python docs/studies/write.py runs/lyra runs/crepe
 ```
 
-The specs that ran, on 21 November 2026, were not kept. Network, taps, recordings, seeds and questions of these files are those of the
-page; the rest is what `auscult init study` wrote that day and writes now. All six questions have newer versions, and dictionaries are
-now trained within the subspace that the vectors take up (`rotate = false` under `[train]` trains as these runs did): another run will
-give other numbers, and more of them.
+These files are the specs that ran, on 28 November 2026, but for where networks and sounds lie; CREPE's windows of 1,024 samples follow one
+another (`hop_length = 1024`).
 """
 
 TAIL = """
