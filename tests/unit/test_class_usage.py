@@ -1,5 +1,6 @@
 """Lift by class: closed forms, every deal counted out, and the truth that was planted."""
 
+import math
 from fractions import Fraction
 from itertools import combinations
 
@@ -89,6 +90,19 @@ def test_units_that_nobody_uses_are_no_cells():
         assert np.isnan(cells[:, 1]).all()
         assert cells[:, [0, 2]] == pytest.approx(1)
     assert not found.marked.any()
+
+
+@pytest.mark.parametrize(
+    ("each", "n_units", "n_deals", "resolves"),
+    [(4, 1, 9999, True), (4, 2, 9999, False), (5, 2, 9999, True), (5, 2, 60, False)],
+)
+def test_a_unit_is_resolved_where_some_deal_could_mark_it(each, n_units, n_deals, resolves):
+    """2 / C(8, 4) is 0.029 and 2 / C(10, 5) 0.0079; of two units one needs 0.025."""
+    classes = np.repeat([0, 1], each)
+    shares = np.c_[np.full((2 * each, n_units), 1 / n_units), np.zeros(2 * each)]
+    found = class_usage(shares, classes, rng(), n_deals, 100)
+    assert found.smallest == pytest.approx(max(2 / math.comb(2 * each, each), 2 / (n_deals + 1)))
+    assert found.resolves == resolves
 
 
 def test_one_class_is_none():
@@ -200,6 +214,14 @@ def test_classes_that_use_all_alike_do_not_hold(tmp_path):
     assert (judged.verdict, judged.measurement.value) == ("does not hold", 0)
     (every,) = result.blocks
     assert isinstance(every, Heatmap)
+
+
+def test_too_few_recordings_to_mark_anything_are_no_answer(tmp_path):
+    result = asked(tmp_path, clips(12, marked=False))
+    (judged,) = result.judgements
+    assert judged.verdict == "cannot be tested here"
+    assert "hear more recordings" in judged.reason
+    assert result.blocks
 
 
 def test_sounds_without_labels_are_told_to_have_none(tmp_path):

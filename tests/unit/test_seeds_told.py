@@ -28,13 +28,13 @@ def test_below_chance_the_level_is_told_and_no_quotient():
     judged = told(0.11, 0.92)
     assert judged.verdict == "does not hold"
     assert re.findall(r"-?\d+\.\d+", judged.sentence) == ["0.11", "0.92"]
-    assert "below the 0.92 that chance gives" in judged.sentence
+    assert "no more than the 0.92 that chance gives" in judged.sentence
 
 
 @pytest.mark.parametrize(
     ("level", "words", "verdict"),
     [
-        (0.96, "below the 0.96 that chance gives", "does not hold"),
+        (0.96, "no more than the 0.96 that chance gives", "does not hold"),
         (0.98, "which leaves no room", "cannot be tested here"),
     ],
 )

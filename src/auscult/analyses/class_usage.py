@@ -82,6 +82,7 @@ class UsageByClass(Analysis):
     question: ClassVar[str] = (
         "Do some classes of sound use some features, archetypes or codes more than others?"
     )
+    version: ClassVar[int] = 2
     source: ClassVar[str] = "METHODS A-7, B-9.1 (Cosme-Clifford, Post 0 and Post 1, §1.3)"
 
     @classmethod
@@ -159,7 +160,12 @@ def _compare(
         fewer = len(both) < len(heard)
         shared = _share(context, params, own.only(both), told, OWN) if fewer else usage.share
         random = _share(context, params, drawn.only(both), told, DRAWN)
-        found.add(_judged(own, told, usage, (shared, random), params.factor))
+        told_apart = usage.marked.any() or usage.resolves
+        found.add(
+            _judged(own, told, usage, (shared, random), params.factor)
+            if told_apart
+            else _too_few(own, told, usage)
+        )
         found.blocks += lift_pictures(own, told, kept, usage)
         found.blocks += to_hear(context, own, told, kept, usage, params.n_heard)
         place = f"{own.tap}/{own.word}/{told.label}"
@@ -235,6 +241,18 @@ def _judged(
         "than where labels are dealt out anew among recordings, and more than "
         f"{factor:g} times as many as under random weights on the same recordings.",
     )
+
+
+def _too_few(units: Units, told: Classes, usage: ClassUsage) -> Judgement:
+    """Nothing is marked, and nothing could have been."""
+    each = ", ".join(f"{n}" for n in usage.n_recordings)
+    why = (
+        f"with {each} recordings a class no p is below {usage.smallest:.2g}, too much for "
+        f"{usage.lift.shape[1]} units: hear more recordings, or ask for fewer units (n_units)"
+    )
+    name, words = _name(told.label, f"{units.word}s"), f"{units.word}s differently"
+    sentence = f"{units.tap}: whether classes of {told.label} use {words} cannot be told."
+    return untested(sentence, why, "", name, units.tap, [_DEALT, DRAWN])
 
 
 def _name(label: str, words: str) -> str:

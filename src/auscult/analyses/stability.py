@@ -301,7 +301,7 @@ def _judged(params: StabilityParams, tap: str, one: Measurement, n_seeds: int) -
         beside = f"and chance alone gives {level:.2f}, which leaves no room to agree better"
     elif one.value < level:
         # How far below, in units of the room above, is a number of any size that means nothing.
-        beside = f"below the {level:.2f} that chance gives"
+        beside = f"no more than the {level:.2f} that chance gives"
     return Judgement(
         f"{tap}: {n_seeds} seeds agree to a mean cosine of {one.value:.2f} among the most used "
         f"directions, {beside}.",

@@ -3,6 +3,7 @@
 A unit is whatever a frame is given: the feature or archetype on top, the code of a level.
 """
 
+import math
 from dataclasses import dataclass
 from typing import final
 
@@ -49,6 +50,7 @@ class ClassUsage:
         dealt: Share of cells that are marked where the labels themselves are dealt out anew: its
             mean over 20 deals.
         alpha: False-discovery rate at which cells are marked.
+        smallest: The smallest p-value that labels of so many recordings can have in any class.
     """
 
     lift: Float[np.ndarray, "c k"]
@@ -59,6 +61,13 @@ class ClassUsage:
     n_recordings: Int[np.ndarray, " c"]
     dealt: float
     alpha: float
+    smallest: float
+
+    @property
+    def resolves(self) -> bool:
+        """Whether the classes of a single unit could be marked, if labels decided its usage."""
+        n_used = int(np.isfinite(self.q_values).any(axis=0).sum())
+        return self.smallest <= self.alpha / max(n_used, 1)
 
     @property
     def marked(self) -> Bool[np.ndarray, "c k"]:
@@ -124,7 +133,13 @@ def class_usage(
         n_recordings=np.bincount(classes, minlength=n_classes),
         dealt=float(np.mean(marked)),
         alpha=alpha,
+        smallest=max(_fewest_deals(classes), 2 / (n_deals + 1)),
     )
+
+
+def _fewest_deals(classes: Int[np.ndarray, " r"]) -> float:
+    """Two-sided p of the one deal among all that gives a class its own recordings, at its best."""
+    return min(2 / math.comb(len(classes), int(n)) for n in np.bincount(classes) if n)
 
 
 def _means(
